@@ -1,0 +1,2 @@
+//! `skew-check`
+fn main() {}
