@@ -2,5 +2,6 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), warn(clippy::expect_used, clippy::panic))]
 
+pub mod clock;
 pub mod otp;
 pub mod time;

@@ -1,0 +1,71 @@
+//! How wrong the rate of the raw timeline may be.
+
+use crate::time::SignedDuration;
+
+const BILLION: u128 = 1_000_000_000;
+
+/// φ: the largest rate error of the raw timeline, against true time.
+///
+/// RFC 5905 assumes 15 ppm for a disciplined clock (its PHI). The raw timeline is undisciplined, and quartz
+/// over the temperatures of a machine room stays within 100 ppm: the default.
+///
+/// ```
+/// use skewgate::{clock::MaxDrift, time::SignedDuration};
+///
+/// // A day at 100 ppm: 8.64 s, and a little more because the raw clock may run slow while it measures the day.
+/// let a_day = SignedDuration::from_secs(86_400);
+/// assert_eq!(MaxDrift::default().growth(a_day).as_nanos(), 8_640_864_087);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct MaxDrift {
+    ppb: u32,
+}
+
+impl MaxDrift {
+    /// So many parts in 10⁶. Nothing above 100,000 ppm (a tenth) means anything; that is where it saturates.
+    #[must_use]
+    pub const fn from_ppm(ppm: u32) -> Self {
+        Self { ppb: if ppm > 100_000 { 100_000_000 } else { ppm * 1_000 } }
+    }
+
+    /// In parts in 10⁹.
+    #[must_use]
+    pub const fn as_ppb(self) -> u32 {
+        self.ppb
+    }
+
+    /// How far true time and the raw timeline can have drifted apart while the latter counted `elapsed`:
+    /// φ/(1 − φ) of it, rounded up. The same forwards and backwards.
+    #[must_use]
+    pub fn growth(self, elapsed: SignedDuration) -> SignedDuration {
+        let ppb = u128::from(self.ppb);
+        let grown = (u128::from(elapsed.as_nanos().unsigned_abs()) * ppb).div_ceil(BILLION - ppb);
+        SignedDuration::from_nanos(i64::try_from(grown).unwrap_or(i64::MAX))
+    }
+}
+
+impl Default for MaxDrift {
+    /// 100 ppm.
+    fn default() -> Self {
+        Self::from_ppm(100)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn growth_rounds_up_and_has_no_sign() {
+        let drift = MaxDrift::default();
+        assert_eq!(drift.growth(SignedDuration::from_nanos(1)).as_nanos(), 1);
+        assert_eq!(drift.growth(SignedDuration::ZERO), SignedDuration::ZERO);
+        assert_eq!(drift.growth(SignedDuration::from_secs(-1)), drift.growth(SignedDuration::from_secs(1)));
+    }
+
+    #[test]
+    fn absurd_rates_saturate() {
+        assert_eq!(MaxDrift::from_ppm(u32::MAX), MaxDrift::from_ppm(100_000));
+        assert!(!MaxDrift::from_ppm(u32::MAX).growth(SignedDuration::MAX).is_negative());
+    }
+}

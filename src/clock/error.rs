@@ -1,0 +1,71 @@
+//! Why samples or votes prove nothing.
+
+/// No true time fits the measurements of one source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "no true time fits its own samples: its clock is not as right as it claims, or it was stepped meanwhile"
+)]
+pub struct Inconsistent;
+
+/// The sources together allow no estimate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NoEstimate {
+    /// No source gave a usable bound.
+    #[error(
+        "none of the {configured} configured sources gave a usable answer: check the network, the addresses and the sources themselves"
+    )]
+    NothingUsable {
+        /// Votes configured.
+        configured: usize,
+    },
+    /// Too few of the configured sources agree.
+    #[error(
+        "no quorum: at most {agreeing} of the {configured} configured sources agree, {quorum} must: mend or replace the others"
+    )]
+    NoQuorum {
+        /// The most that agree on some time.
+        agreeing: usize,
+        /// Votes configured.
+        configured: usize,
+        /// How many must agree.
+        quorum: usize,
+    },
+    /// A quorum agrees, but too many of those that answered contradict it: with so many liars among them no
+    /// bound is true.
+    #[error(
+        "{agreeing} of the {usable} sources that answered agree, {needed} must before a bound can be vouched for: find out which ones are wrong"
+    )]
+    TooManyDisagree {
+        /// The most that agree on some time.
+        agreeing: usize,
+        /// Sources that gave a usable bound.
+        usable: usize,
+        /// How many of these must agree.
+        needed: usize,
+    },
+}
+
+/// The rules for an estimate contradict themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RulesError {
+    /// There is nothing to measure.
+    #[error("no time source was given: name at least one, better four")]
+    NoSources,
+    /// A quorum of none, or of more than there are.
+    #[error(
+        "a quorum of {quorum} can't be had from {configured} sources: it must be between 1 and {configured}"
+    )]
+    ImpossibleQuorum {
+        /// The quorum asked for.
+        quorum: usize,
+        /// Votes configured.
+        configured: usize,
+    },
+    /// One source would be believed alone, and nobody said that this is meant.
+    #[error(
+        "a single source would be believed without another that bears it out: name more sources, or allow a single one explicitly"
+    )]
+    SingleSource,
+}
