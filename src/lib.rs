@@ -3,5 +3,7 @@
 #![cfg_attr(not(test), warn(clippy::expect_used, clippy::panic))]
 
 pub mod clock;
+#[cfg(feature = "ntp")]
+pub mod ntp;
 pub mod otp;
 pub mod time;

@@ -44,6 +44,9 @@ pub enum NoEstimate {
         /// How many of these must agree.
         needed: usize,
     },
+    /// Several of the configured sources are one and the same, and too few votes are left.
+    #[error("several of the sources are one and the same, and what is left is not enough: {0}")]
+    TooFewVotes(RulesError),
 }
 
 /// The rules for an estimate contradict themselves.

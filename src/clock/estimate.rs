@@ -170,20 +170,14 @@ impl ClockEstimate {
     /// True time minus system clock, for a reading of the latter: positive where this host is behind.
     #[must_use]
     pub fn system_offset(&self, reading: &SystemReading) -> OffsetInterval {
-        let offset = self.offset_at(reading.after);
-        // The clock was read between `before` and `after`: each end takes the one that makes it wider.
-        OffsetInterval::spanning(
-            offset.lo() - system_minus_raw(reading.realtime, reading.before),
-            offset.hi() - system_minus_raw(reading.realtime, reading.after),
-        )
+        self.offset_at(reading.after).minus_system(reading)
     }
 
     /// The point estimate of true time minus system clock. No promise comes with it; the truth is in
     /// [`system_offset`](Self::system_offset).
     #[must_use]
     pub fn best_system_offset(&self, reading: &SystemReading) -> SignedDuration {
-        let middle = reading.before + (reading.after - reading.before).half();
-        self.selection.best.midpoint() - system_minus_raw(reading.realtime, middle)
+        self.selection.best.minus_system(reading).midpoint()
     }
 
     /// How long ago the last sample was taken, on the raw timeline.
@@ -257,10 +251,6 @@ const LEAP_SECOND: SignedDuration = SignedDuration::from_secs(1);
 /// A vote's bound at another point of the raw timeline.
 fn moved(vote: &Vote, anchor: RawInstant, max_drift: MaxDrift) -> OffsetInterval {
     vote.bound.bound.aged(anchor - vote.bound.anchor, max_drift)
-}
-
-fn system_minus_raw(realtime: Timestamp, raw: RawInstant) -> SignedDuration {
-    realtime - Timestamp::from_unix_nanos(raw.as_nanos())
 }
 
 /// The first instant of the next UTC month: leap seconds come right before it (RFC 5905 §7.3).

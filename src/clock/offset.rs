@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::MaxDrift;
-use crate::time::SignedDuration;
+use crate::time::{RawInstant, SignedDuration, SystemReading, Timestamp};
 
 /// Bounds on the difference of two timelines, ends included. In this module: UTC − raw, or, once a reading
 /// of the system clock was taken off, true time − system clock.
@@ -75,6 +75,14 @@ impl OffsetInterval {
     #[must_use]
     pub fn aged(self, elapsed: SignedDuration, max_drift: MaxDrift) -> Self {
         self.widened(max_drift.growth(elapsed))
+    }
+
+    /// From UTC − raw to true time minus system clock, by a reading of the latter. It showed its value somewhere
+    /// between the reading's ends: each end of the result takes the one that makes it wider.
+    #[must_use]
+    pub fn minus_system(self, reading: &SystemReading) -> Self {
+        let system_minus = |raw: RawInstant| reading.realtime - Timestamp::from_unix_nanos(raw.as_nanos());
+        Self::spanning(self.lo - system_minus(reading.before), self.hi - system_minus(reading.after))
     }
 
     /// Wider by `margin` at both ends. `margin` is not negative.

@@ -1,0 +1,225 @@
+//! One round over all sources: a report of each, their votes, an estimate.
+
+use std::time::Duration;
+
+use super::engine::{Conversation, Pace, converse};
+use super::report::{SourceReport, Verdict, Warning};
+use super::resolve::{Family, resolve};
+use super::{ReferenceId, ReplyLimits, Source, SourceError};
+use crate::clock::{ClockEstimate, Limits, MaxDrift, NoEstimate, Rules, RulesError, SourceBound};
+use crate::time::{LocalClock, SignedDuration, SystemReading};
+
+/// A clock that was last set longer ago than this is worth a warning; its dispersion covers it.
+const STALE_AFTER: SignedDuration = SignedDuration::from_secs(86_400);
+
+/// Everything that can be set about a measurement. The default suits a handful of servers on the internet.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// How each source is asked.
+    pub pace: Pace,
+    /// IPv4, IPv6, or both.
+    pub family: Family,
+    /// How long names may take to resolve. Default 3 s.
+    pub resolve_timeout: Duration,
+    /// What is refused in a reply.
+    pub reply_limits: ReplyLimits,
+    /// How many of the configured sources must agree; `None`: a majority.
+    pub quorum: Option<usize>,
+    /// Whether one source may be believed without another that bears it out. Default no.
+    pub allow_single: bool,
+    /// How long and how wide the estimate may become.
+    pub limits: Limits,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            pace: Pace::default(),
+            family: Family::Any,
+            resolve_timeout: Duration::from_secs(3),
+            reply_limits: ReplyLimits::default(),
+            quorum: None,
+            allow_single: false,
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// What a round found.
+#[derive(Clone, Debug)]
+pub struct Measurement {
+    /// One report for each source, in the order given.
+    pub reports: Vec<SourceReport>,
+    /// What the sources agree on.
+    pub estimate: Result<ClockEstimate, NoEstimate>,
+    /// The system clock right after the round: what offsets are relative to.
+    pub reading: SystemReading,
+    /// What deserves a look although nothing was refused for it.
+    pub warnings: Vec<Warning>,
+}
+
+/// Asks all sources at once and selects among what they say.
+///
+/// Blocks for about [`Pace::samples`] × ([`Pace::interval`] and a round trip); silent sources take
+/// (1 + [`Pace::retries`]) × [`Pace::timeout`] for each address. From async code, run it where blocking is
+/// allowed (tokio: `spawn_blocking`).
+///
+/// ```no_run
+/// use skewgate::ntp::{Options, measure};
+/// use skewgate::time::os::OsClock;
+///
+/// let sources = ["ntp1.example.org", "ntp2.example.org", "ntp3.example.org"].map(|name| name.parse().unwrap());
+/// let measurement = measure(&sources, &Options::default(), &OsClock)?;
+/// for report in &measurement.reports {
+///     println!("{}: {:?}", report.source.as_given(), report.verdict);
+/// }
+/// let estimate = measurement.estimate?;
+/// let offset = estimate.system_offset(&measurement.reading);
+/// println!("this clock is {} ± {:?} behind", offset.midpoint(), offset.half_width());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+///
+/// [`RulesError`] where the sources and the quorum make no sense together. Whatever goes wrong with a source
+/// is in its report, and too little agreement in [`Measurement::estimate`].
+pub fn measure(
+    sources: &[Source],
+    options: &Options,
+    clock: &dyn LocalClock,
+) -> Result<Measurement, RulesError> {
+    // Before anything is sent: a quorum that can't be had is the caller's mistake, whatever resolves later.
+    Rules::new(sources.len(), options.quorum, options.allow_single, options.limits)?;
+    // From before the first exchange: a suspend in the middle of the round voids its estimate too.
+    let suspended = clock.suspended();
+    let resolved = resolve(sources.iter().map(Source::address), options.family, options.resolve_timeout);
+    let addresses = resolved.iter().map(|found| found.as_deref().unwrap_or_default().to_vec()).collect();
+    let conversations =
+        converse(addresses, &options.pace, &options.reply_limits, options.limits.max_drift, clock);
+    let reading = clock.system();
+
+    let max_drift = options.limits.max_drift;
+    let mut reports: Vec<SourceReport> = sources
+        .iter()
+        .zip(resolved)
+        .zip(conversations)
+        .map(|((source, resolved), conversation)| {
+            report(source, resolved.err(), conversation, max_drift, &reading)
+        })
+        .collect();
+
+    let parties = Parties::of(&reports);
+    let estimate = parties.estimate(&reports, options, suspended);
+    for report in &mut reports {
+        report.verdict = verdict(report, estimate.as_ref().ok());
+    }
+    let warnings = warnings(&parties, &reports);
+    Ok(Measurement { reports, estimate, reading, warnings })
+}
+
+fn report(
+    source: &Source,
+    unresolved: Option<SourceError>,
+    conversation: Conversation,
+    max_drift: MaxDrift,
+    reading: &SystemReading,
+) -> SourceReport {
+    let Conversation { address, samples, header, error } = conversation;
+    let (bound, error) = match SourceBound::from_samples(&samples, max_drift) {
+        Ok(bound) => (Some(bound), error),
+        Err(_) if samples.is_empty() => (None, unresolved.or(error)),
+        Err(inconsistent) => (None, Some(inconsistent.into())),
+    };
+    let offset =
+        bound.map(|bound| bound.bound.aged(reading.after - bound.anchor, max_drift).minus_system(reading));
+    SourceReport { source: source.clone(), address, verdict: None, bound, offset, header, error }
+}
+
+fn verdict(report: &SourceReport, estimate: Option<&ClockEstimate>) -> Option<Verdict> {
+    match (report.vote(), estimate, &report.error) {
+        (Some(vote), Some(estimate), _) if estimate.is_truechimer(&vote) => Some(Verdict::Truechimer),
+        (Some(_), Some(_), _) => Some(Verdict::Falseticker),
+        (Some(_), None, _) => None,
+        (None, _, Some(error)) => Some(error.into()),
+        (None, _, None) => Some(Verdict::Unreachable),
+    }
+}
+
+/// Which sources vote together: one vote for each group, and one for each address.
+struct Parties {
+    /// Indices of reports; every report is in exactly one.
+    members: Vec<Vec<usize>>,
+}
+
+impl Parties {
+    fn of(reports: &[SourceReport]) -> Self {
+        let together = |one: &SourceReport, other: &SourceReport| {
+            let same_group =
+                one.source.group_name().is_some() && one.source.group_name() == other.source.group_name();
+            same_group || (one.address.is_some() && one.address == other.address)
+        };
+        let mut members: Vec<Vec<usize>> = Vec::new();
+        for (index, report) in reports.iter().enumerate() {
+            // A source can join several parties, which become one then: its group's, and its address's.
+            let (mut joined, others): (Vec<_>, Vec<_>) = members
+                .into_iter()
+                .partition(|party| party.iter().any(|&member| together(&reports[member], report)));
+            members = others;
+            joined.push(vec![index]);
+            members.push(joined.concat());
+        }
+        Self { members }
+    }
+
+    /// The first usable source of each party speaks for it; silent parties count among the configured.
+    fn estimate(
+        &self,
+        reports: &[SourceReport],
+        options: &Options,
+        suspended: SignedDuration,
+    ) -> Result<ClockEstimate, NoEstimate> {
+        let rules = Rules::new(self.members.len(), options.quorum, options.allow_single, options.limits)
+            .map_err(NoEstimate::TooFewVotes)?;
+        let votes: Vec<_> = self
+            .members
+            .iter()
+            .filter_map(|party| party.iter().find_map(|&member| reports[member].vote()))
+            .collect();
+        ClockEstimate::from_votes(&votes, &rules, suspended)
+    }
+}
+
+fn warnings(parties: &Parties, reports: &[SourceReport]) -> Vec<Warning> {
+    let given = |index: usize| reports[index].source.as_given().to_owned();
+    let mut warnings = Vec::new();
+    for party in &parties.members {
+        let grouped = party.iter().all(|&member| reports[member].source.group_name().is_some());
+        if party.len() > 1 && !grouped {
+            warnings.push(Warning::SharedVote { sources: party.iter().copied().map(given).collect() });
+        }
+    }
+    // Two of one party share their upstream anyway: one of each is compared.
+    let mut upstreams: Vec<(ReferenceId, Vec<String>)> = Vec::new();
+    for party in &parties.members {
+        let Some(&member) = party.iter().find(|&&member| reports[member].vote().is_some()) else { continue };
+        let Some(id) = reports[member].upstream() else { continue };
+        match upstreams.iter_mut().find(|(known, _)| *known == id) {
+            Some((_, sources)) => sources.push(given(member)),
+            None => upstreams.push((id, vec![given(member)])),
+        }
+    }
+    for (reference_id, sources) in upstreams {
+        if sources.len() > 1 {
+            warnings.push(Warning::CommonUpstream { reference_id, sources });
+        }
+    }
+    for report in reports.iter().filter(|report| report.vote().is_some()) {
+        if report.header.is_some_and(|header| {
+            let age = header.transmit.unfold() - header.reference.unfold();
+            header.reference.is_zero() || age > STALE_AFTER
+        }) {
+            warnings.push(Warning::StaleReference { source: report.source.as_given().to_owned() });
+        }
+    }
+    warnings
+}

@@ -1,0 +1,32 @@
+//! Asking time servers: the only folder that opens a socket to one.
+//!
+//! ```text
+//! source.rs    what to ask: an address, a group
+//! packet.rs    48 bytes <-> a header
+//! exchange.rs  one request and its reply: sntpc, the nonce, every reason to refuse
+//! engine.rs    sockets, deadlines, retries: many exchanges at once
+//! measure.rs   a round over all sources: reports, votes, an estimate
+//! responder.rs a scripted server, for demonstrations and tests
+//! ```
+
+mod engine;
+mod error;
+mod exchange;
+mod kiss;
+mod measure;
+mod packet;
+mod report;
+mod resolve;
+mod responder;
+mod source;
+
+pub use engine::Pace;
+pub use error::{Refusal, SourceError, Stray};
+pub use exchange::ReplyLimits;
+pub use kiss::KissCode;
+pub use measure::{Measurement, Options, measure};
+pub use packet::{HEADER_LENGTH, Header, ReferenceId, WireTimestamp};
+pub use report::{SourceReport, Verdict, Warning};
+pub use resolve::Family;
+pub use responder::{Responder, Rewrite, Script};
+pub use source::{NTP_PORT, Source, SourceAddr, SourceAddrError};

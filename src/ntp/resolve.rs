@@ -1,0 +1,127 @@
+//! Names to addresses, within a deadline.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use super::source::Host;
+use super::{SourceAddr, SourceError};
+
+/// Which addresses of a name are used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Family {
+    /// Both, in the resolver's order.
+    #[default]
+    Any,
+    /// IPv4 only.
+    V4,
+    /// IPv6 only.
+    V6,
+}
+
+impl Family {
+    fn has(self, address: &SocketAddr) -> bool {
+        match self {
+            Self::Any => true,
+            Self::V4 => address.is_ipv4(),
+            Self::V6 => address.is_ipv6(),
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Any => "IP",
+            Self::V4 => "IPv4",
+            Self::V6 => "IPv6",
+        }
+    }
+}
+
+/// The addresses of every source, all looked up at once. A name that does not resolve is that source's error.
+///
+/// The system's resolver can't be interrupted: each name gets a thread of its own, and one that misses the
+/// deadline is left behind to end by itself.
+pub(super) fn resolve<'a>(
+    sources: impl Iterator<Item = &'a SourceAddr>,
+    family: Family,
+    deadline: Duration,
+) -> Vec<Result<Vec<SocketAddr>, SourceError>> {
+    let lookups: Vec<_> = sources.map(Lookup::start).collect();
+    lookups.into_iter().map(|lookup| pick(lookup.finish(deadline)?, family)).collect()
+}
+
+enum Lookup {
+    Done(SocketAddr),
+    Running(mpsc::Receiver<std::io::Result<Vec<SocketAddr>>>),
+    Failed(std::io::Error),
+}
+
+impl Lookup {
+    fn start(source: &SourceAddr) -> Self {
+        let port = source.port();
+        match source.parsed_host() {
+            Host::Address(address) => Self::Done(SocketAddr::new(*address, port)),
+            Host::Name(name) => {
+                let (sender, receiver) = mpsc::channel();
+                let name = name.clone();
+                let look_up = move || {
+                    let found = (name.as_str(), port).to_socket_addrs().map(Iterator::collect);
+                    // Nobody listens any more once the deadline is over.
+                    let _ = sender.send(found);
+                };
+                match std::thread::Builder::new().name("skewgate-resolve".into()).spawn(look_up) {
+                    Ok(_) => Self::Running(receiver),
+                    Err(error) => Self::Failed(error),
+                }
+            }
+        }
+    }
+
+    /// Each waits for the whole deadline at the worst: they run side by side, so those behind the first are
+    /// long done by the time they are looked at.
+    fn finish(self, deadline: Duration) -> Result<Vec<SocketAddr>, SourceError> {
+        let found = match self {
+            Self::Done(address) => return Ok(vec![address]),
+            Self::Running(receiver) => {
+                receiver.recv_timeout(deadline).map_err(|_| SourceError::ResolveTimeout { deadline })?
+            }
+            Self::Failed(error) => Err(error),
+        };
+        found.map_err(|error| SourceError::Unresolved { detail: error.to_string() })
+    }
+}
+
+fn pick(addresses: Vec<SocketAddr>, family: Family) -> Result<Vec<SocketAddr>, SourceError> {
+    let picked: Vec<SocketAddr> = addresses.into_iter().filter(|address| family.has(address)).collect();
+    if picked.is_empty() { Err(SourceError::NoAddressOfFamily { family: family.name() }) } else { Ok(picked) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolve_one(text: &str, family: Family) -> Result<Vec<SocketAddr>, SourceError> {
+        let source: SourceAddr = text.parse().unwrap();
+        resolve([&source].into_iter(), family, Duration::from_secs(5)).remove(0)
+    }
+
+    #[test]
+    fn addresses_need_no_resolver() {
+        assert_eq!(resolve_one("[::1]:5", Family::Any), Ok(vec!["[::1]:5".parse().unwrap()]));
+    }
+
+    #[test]
+    fn the_family_is_kept_to() {
+        assert_eq!(resolve_one("::1", Family::V4), Err(SourceError::NoAddressOfFamily { family: "IPv4" }));
+        assert!(resolve_one("localhost:7", Family::V4).unwrap().iter().all(SocketAddr::is_ipv4));
+    }
+
+    #[test]
+    fn a_name_that_does_not_exist_is_that_sources_error() {
+        // RFC 6761: .invalid never resolves.
+        assert!(matches!(
+            resolve_one("nowhere.invalid", Family::Any),
+            Err(SourceError::Unresolved { .. } | SourceError::ResolveTimeout { .. })
+        ));
+    }
+}
