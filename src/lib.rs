@@ -4,6 +4,8 @@
 
 pub mod clock;
 #[cfg(feature = "ntp")]
+pub mod monitor;
+#[cfg(feature = "ntp")]
 pub mod ntp;
 pub mod otp;
 pub mod time;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::engine::{Conversation, Pace, converse};
 use super::report::{SourceReport, Verdict, Warning};
 use super::resolve::{Family, resolve};
-use super::{ReferenceId, ReplyLimits, Source, SourceError};
+use super::{KissCode, ReferenceId, ReplyLimits, Source, SourceError};
 use crate::clock::{ClockEstimate, Limits, MaxDrift, NoEstimate, Rules, RulesError, SourceBound};
 use crate::time::{LocalClock, SignedDuration, SystemReading};
 
@@ -88,11 +88,26 @@ pub fn measure(
     options: &Options,
     clock: &dyn LocalClock,
 ) -> Result<Measurement, RulesError> {
+    measure_except(sources, &[], options, clock)
+}
+
+/// Likewise, leaving those sources alone whose kiss is still to be obeyed. They count as configured.
+pub(crate) fn measure_except(
+    sources: &[Source],
+    resting: &[Option<KissCode>],
+    options: &Options,
+    clock: &dyn LocalClock,
+) -> Result<Measurement, RulesError> {
     // Before anything is sent: a quorum that can't be had is the caller's mistake, whatever resolves later.
     Rules::new(sources.len(), options.quorum, options.allow_single, options.limits)?;
     // From before the first exchange: a suspend in the middle of the round voids its estimate too.
     let suspended = clock.suspended();
-    let resolved = resolve(sources.iter().map(Source::address), options.family, options.resolve_timeout);
+    let mut resolved = resolve(sources.iter().map(Source::address), options.family, options.resolve_timeout);
+    for (found, resting) in resolved.iter_mut().zip(resting) {
+        if let Some(kiss) = *resting {
+            *found = Err(SourceError::Kiss(kiss));
+        }
+    }
     let addresses = resolved.iter().map(|found| found.as_deref().unwrap_or_default().to_vec()).collect();
     let conversations =
         converse(addresses, &options.pace, &options.reply_limits, options.limits.max_drift, clock);
