@@ -433,9 +433,9 @@ mod tests {
             backoffs: Vec::new(),
             unconfirmed: None,
         };
-        let right = Some(estimate(0));
-        let jumped = Some(estimate(100));
-        let elsewhere = Some(estimate(200));
+        let right = estimate(0);
+        let jumped = estimate(100);
+        let elsewhere = estimate(200);
         for (new, settled, published) in [
             (right, true, right),      // the first is believed
             (jumped, false, right),    // one jump is not
@@ -444,11 +444,11 @@ mod tests {
             (elsewhere, false, right), // and another one does not confirm it
             (elsewhere, true, elsewhere),
         ] {
-            assert_eq!((worker.consider(new.unwrap()), worker.shared.estimate()), (settled, published));
+            assert_eq!((worker.consider(new), worker.shared.estimate()), (settled, Some(published)));
         }
         // A published estimate that does not hold any more is nothing to contradict.
         clock.suspend(Duration::from_secs(60));
-        assert!(worker.consider(right.unwrap()));
+        assert!(worker.consider(right));
     }
 
     #[test]

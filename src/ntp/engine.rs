@@ -12,11 +12,10 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::exchange::{Reply, ReplyLimits, Request, nonce_of};
-use super::packet::HEADER_LENGTH;
+use super::exchange::{Reply, ReplyLimits, Request, Travel};
+use super::packet::{HEADER_LENGTH, Header};
 use super::{SourceError, Stray};
 use crate::clock::{MaxDrift, Sample};
-use crate::ntp::Header;
 use crate::time::{LocalClock, RawInstant, SignedDuration};
 
 /// How the sources are asked.
@@ -256,20 +255,17 @@ impl Engine<'_> {
                 self.note_stray(from, Stray::TooShort { length });
                 continue;
             }
-            let nonce = nonce_of(&buffer);
-            match self.in_flight.get(&nonce) {
-                Some(expected) if same_endpoint(expected.address, from) => {}
-                _ => {
-                    self.note_stray(from, Stray::WrongNonce);
-                    continue;
-                }
+            let header = Header::from_bytes(&buffer);
+            let nonce = header.origin.0;
+            if self.in_flight.get(&nonce).is_none_or(|asked| !same_endpoint(asked.address, from)) {
+                self.note_stray(from, Stray::WrongNonce);
+                continue;
             }
-            if let Some(exchange) = self.in_flight.remove(&nonce) {
-                let local = self.targets[exchange.target].local;
-                let judged =
-                    exchange.request.judge(&buffer, exchange.t1, t4, local, self.limits, self.max_drift);
-                self.targets[exchange.target].conversation.header = Some(Header::from_bytes(&buffer));
-                self.conclude(exchange.target, judged);
+            if let Some(asked) = self.in_flight.remove(&nonce) {
+                let travel = Travel { t1: asked.t1, t4, local: self.targets[asked.target].local };
+                let judged = asked.request.judge(&buffer, &travel, self.limits, self.max_drift);
+                self.targets[asked.target].conversation.header = Some(header);
+                self.conclude(asked.target, judged);
             }
         }
     }

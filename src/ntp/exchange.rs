@@ -17,7 +17,7 @@ use std::time::Duration;
 use sntpc::{NtpContext, NtpTimestampGenerator, NtpUdpSocket, SendRequestResult};
 
 use super::packet::{HEADER_LENGTH, Header, UNFOLD_FROM_UNIX_SECONDS};
-use super::{KissCode, Refusal, SourceError};
+use super::{KissCode, Refusal, SourceError, Stray};
 use crate::clock::{Exchange, Leap, MaxDrift, Sample};
 use crate::time::{RawInstant, SignedDuration};
 
@@ -59,9 +59,19 @@ impl Default for ReplyLimits {
     }
 }
 
-/// A request, ready to be sent.
+/// A request, ready to be sent, and what is needed to judge its reply. Whoever has sockets of their own can
+/// use it without the engine.
+///
+/// ```
+/// use skewgate::ntp::{Header, Request};
+///
+/// let nonce = 0x0123_4567_89ab_cdef; // from the operating system's randomness, each time anew
+/// let request = Request::new(nonce)?;
+/// assert_eq!(Header::from_bytes(request.bytes()).transmit.0, nonce);
+/// # Ok::<(), skewgate::ntp::Refusal>(())
+/// ```
 #[derive(Clone, Debug)]
-pub(super) struct Request {
+pub struct Request {
     bytes: [u8; HEADER_LENGTH],
     nonce: u64,
     /// What sntpc wrote where the nonce is now.
@@ -71,14 +81,32 @@ pub(super) struct Request {
 
 /// A reply that passed every check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Reply {
-    pub(super) header: Header,
-    pub(super) sample: Sample,
+pub struct Reply {
+    /// What it says.
+    pub header: Header,
+    /// What it proves.
+    pub sample: Sample,
+}
+
+/// How a request and its reply travelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Travel {
+    /// Just before the request was sent.
+    pub t1: RawInstant,
+    /// When the reply was received, or later.
+    pub t4: RawInstant,
+    /// The address of this host that the request left from, where it is known: a server that follows it is
+    /// refused.
+    pub local: Option<IpAddr>,
 }
 
 impl Request {
-    /// `nonce` must be fresh from the operating system's randomness, and not zero.
-    pub(super) fn new(nonce: u64) -> Result<Self, Refusal> {
+    /// A request with this nonce, which must be fresh from the operating system's randomness.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Sntpc`] where sntpc builds none; that would be a defect.
+    pub fn new(nonce: u64) -> Result<Self, Refusal> {
         let socket = MemorySocket { sent: Cell::new([0; HEADER_LENGTH]), reply: [0; HEADER_LENGTH] };
         let sntpc = ready(sntpc::sntp_send_request(NOWHERE, &socket, NtpContext::new(SntpcClock::T1)))
             .map_err(refusal_of_sntpc)?;
@@ -88,23 +116,28 @@ impl Request {
         Ok(Self { bytes, nonce, t1_bytes, sntpc })
     }
 
-    pub(super) const fn bytes(&self) -> &[u8; HEADER_LENGTH] {
+    /// What to send.
+    #[must_use]
+    pub const fn bytes(&self) -> &[u8; HEADER_LENGTH] {
         &self.bytes
     }
 
-    /// Judges the reply that carries this request's nonce: sent at T1, received at T4 from the address that
-    /// was asked. `local` is the address of this host that the request left from.
-    pub(super) fn judge(
+    /// Judges a datagram that came from the address that was asked.
+    ///
+    /// # Errors
+    ///
+    /// [`SourceError`]: not a reply to this request, a kiss, an unsynchronised server, or a [`Refusal`].
+    pub fn judge(
         &self,
         datagram: &[u8; HEADER_LENGTH],
-        t1: RawInstant,
-        t4: RawInstant,
-        local: Option<IpAddr>,
+        travel: &Travel,
         limits: &ReplyLimits,
         max_drift: MaxDrift,
     ) -> Result<Reply, SourceError> {
-        debug_assert_eq!(nonce_of(datagram), self.nonce);
         let header = Header::from_bytes(datagram);
+        if header.origin.0 != self.nonce {
+            return Err(SourceError::OnlyStrays { datagrams: 1, stray: Stray::WrongNonce });
+        }
         if !(3..=4).contains(&header.version) {
             return Err(Refusal::Version { version: header.version }.into());
         }
@@ -119,8 +152,8 @@ impl Request {
         if header.leap == Leap::Unsynchronised || header.stratum == 0 || header.stratum >= 16 {
             return Err(SourceError::Unsynchronised { leap: header.leap, stratum: header.stratum });
         }
-        let exchange = exchange(&header, t1, t4)?;
-        check_limits(&header, &exchange, local, limits)?;
+        let exchange = exchange(&header, travel)?;
+        check_limits(&header, &exchange, travel.local, limits)?;
         self.second_opinion(datagram, &exchange)?;
         let sample = exchange.sample(max_drift)?;
         let root_distance = sample.bound.half_width();
@@ -156,13 +189,8 @@ impl Request {
     }
 }
 
-/// The nonce that a reply carries: its origin timestamp.
-pub(super) fn nonce_of(datagram: &[u8; HEADER_LENGTH]) -> u64 {
-    Header::from_bytes(datagram).origin.0
-}
-
 /// The four timestamps, where they can be right at all.
-fn exchange(header: &Header, t1: RawInstant, t4: RawInstant) -> Result<Exchange, Refusal> {
+fn exchange(header: &Header, travel: &Travel) -> Result<Exchange, Refusal> {
     for (which, timestamp) in [("receive", header.receive), ("transmit", header.transmit)] {
         if timestamp.is_zero() {
             return Err(Refusal::ZeroTimestamp { which });
@@ -176,10 +204,10 @@ fn exchange(header: &Header, t1: RawInstant, t4: RawInstant) -> Result<Exchange,
         return Err(Refusal::TransmitBeforeReceive { by: (t2 - t3).unsigned_abs() });
     }
     Ok(Exchange {
-        t1,
+        t1: travel.t1,
         t2,
         t3,
-        t4,
+        t4: travel.t4,
         root_delay: header.root_delay,
         root_dispersion: header.root_dispersion,
         server_precision: header.precision_length(),

@@ -22,7 +22,7 @@ mod source;
 
 pub use engine::Pace;
 pub use error::{Refusal, SourceError, Stray};
-pub use exchange::ReplyLimits;
+pub use exchange::{Reply, ReplyLimits, Request, Travel};
 pub(crate) use kiss::Backoff;
 pub use kiss::KissCode;
 pub(crate) use measure::measure_except;

@@ -1,2 +1,36 @@
-//! `skew-check`
-fn main() {}
+//! `skew-check`: whose clock is wrong, by how much, and how surely.
+//!
+//! Results go to standard output, diagnostics to standard error. Exit status: 0 ok, 1 warning, 2 critical,
+//! 3 unknown, which includes wrong usage.
+
+mod cli;
+mod error;
+mod output;
+mod probe;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Cli, Command};
+use output::Status;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // A closed terminal is nobody to complain to.
+            let _ = error.print();
+            // `--help` and `--version` are no errors; for all else clap would exit with 2, which means critical.
+            return if error.use_stderr() { Status::Unknown.into() } else { ExitCode::SUCCESS };
+        }
+    };
+    cli.color.write_global();
+    let done = match &cli.command {
+        Command::Probe(options) => probe::run(options),
+    };
+    match done {
+        Ok(status) => status.into(),
+        Err(error) => error.report(),
+    }
+}

@@ -1,0 +1,155 @@
+//! The command line.
+
+use std::time::Duration;
+
+use anstream::ColorChoice;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use skewgate::ntp::{Family, Options, Pace, Source};
+
+/// Whose clock is wrong, by how much, and how surely.
+#[derive(Debug, Parser)]
+#[command(name = "skew-check", version, max_term_width = 110, after_help = EXIT_STATUS)]
+pub(crate) struct Cli {
+    /// When to use colours. NO_COLOR is respected.
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
+    pub(crate) color: Color,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXIT_STATUS: &str = "Exit status: 0 ok, 1 warning, 2 critical, 3 unknown (no quorum, nothing reachable, \
+                           inconclusive, wrong usage).";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Compare this host's clock with time sources.
+    Probe(ProbeOptions),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = EXIT_STATUS)]
+pub(crate) struct ProbeOptions {
+    /// Time sources: host, host:port or [v6]:port. The port is 123 by default.
+    #[arg(required = true, value_name = "SOURCE")]
+    pub(crate) sources: Vec<Source>,
+    /// How many replies to ask of each source.
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    samples: u32,
+    /// The pause between two requests to one source.
+    #[arg(long, value_name = "DUR", default_value = "200ms", value_parser = duration)]
+    interval: humantime::Duration,
+    /// How long to wait for a reply; a request without one is sent a second time.
+    #[arg(long, value_name = "DUR", default_value = "1s", value_parser = positive)]
+    timeout: humantime::Duration,
+    /// How many of the sources must agree [default: more than half of them].
+    #[arg(long, value_name = "N")]
+    quorum: Option<usize>,
+    /// Believe a source that no other bears out.
+    #[arg(long)]
+    allow_single: bool,
+    /// Use IPv4 only.
+    #[arg(short = '4', long, conflicts_with = "ipv6")]
+    ipv4: bool,
+    /// Use IPv6 only.
+    #[arg(short = '6', long)]
+    ipv6: bool,
+    /// An offset beyond this, either way, is a warning.
+    #[arg(long, value_name = "DUR", default_value = "100ms", value_parser = duration)]
+    pub(crate) warning: humantime::Duration,
+    /// An offset beyond this, either way, is critical.
+    #[arg(long, value_name = "DUR", default_value = "1s", value_parser = duration)]
+    pub(crate) critical: humantime::Duration,
+    /// How to print the result.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: Format,
+    /// Show more of what each source says.
+    #[arg(short, long, conflicts_with = "quiet")]
+    pub(crate) verbose: bool,
+    /// Print the last sentence only, and no diagnostics.
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+}
+
+impl ProbeOptions {
+    /// The same for the library.
+    pub(crate) fn measurement(&self) -> Options {
+        Options {
+            pace: Pace {
+                samples: self.samples,
+                interval: self.interval.into(),
+                timeout: self.timeout.into(),
+                ..Pace::default()
+            },
+            family: match (self.ipv4, self.ipv6) {
+                (true, _) => Family::V4,
+                (_, true) => Family::V6,
+                _ => Family::Any,
+            },
+            quorum: self.quorum,
+            allow_single: self.allow_single,
+            ..Options::default()
+        }
+    }
+
+    /// How long it takes when every source answers at once.
+    pub(crate) fn shortest(&self) -> Duration {
+        Duration::from(self.interval).saturating_mul(self.samples - 1)
+    }
+}
+
+fn duration(text: &str) -> Result<humantime::Duration, &'static str> {
+    text.parse().map_err(|_| "write a whole number and its unit, such as 250ms, 2s or 1m")
+}
+
+fn positive(text: &str) -> Result<humantime::Duration, &'static str> {
+    let length = duration(text)?;
+    if length.is_zero() { Err("it must be longer than nothing") } else { Ok(length) }
+}
+
+/// How to print a result.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub(crate) enum Format {
+    /// For a reader: a table and a sentence.
+    #[default]
+    Text,
+    /// For a program: the schema is in the README.
+    Json,
+    /// For a monitoring system: one line with performance data.
+    Nagios,
+}
+
+/// When to use colours.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub(crate) enum Color {
+    /// On a terminal.
+    #[default]
+    Auto,
+    /// In a pipe too.
+    Always,
+    /// Not even on a terminal.
+    Never,
+}
+
+impl Color {
+    /// From here on anstream's streams keep to it.
+    pub(crate) fn write_global(self) {
+        match self {
+            Self::Auto => ColorChoice::Auto,
+            Self::Always => ColorChoice::Always,
+            Self::Never => ColorChoice::Never,
+        }
+        .write_global();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_makes_sense() {
+        Cli::command().debug_assert();
+    }
+}
