@@ -1,5 +1,34 @@
-//! One-time passwords: secrets, codes, and matching a code over a window in constant time.
+//! One-time passwords: secrets, codes, and matching codes over a window in constant time.
+//!
+//! ```text
+//! Secret ──► Totp ──► code_at(step) ──► Code           what a token does
+//!              │
+//! &str ─► Code ┴─► scan(window, watermark) ──► Match   what a validator does
+//! ```
+//!
+//! Everything here is pure: no clock is read, and randomness is drawn in [`Secret::generate`] alone.
+//!
+//! What an attacker may learn from time: how wide the window is, how many codes were tried, how many digits
+//! they have, which hash is used. Not: whether a code fits, where, how nearly, or whether it was used before.
+//!
+//! What is wiped: secrets, key states, MACs and codes, when they are dropped. What can't be: copies that
+//! the compression functions of `sha1` and `sha2` leave on the stack and in registers.
 
+mod algorithm;
+mod code;
+mod error;
+mod hmac;
+mod hotp;
+mod matching;
+mod secret;
 mod step;
+mod totp;
 
+pub use algorithm::Algorithm;
+pub use code::{Code, CodeText};
+pub use error::{CodeError, SecretError, TotpError};
+pub use hotp::{Digits, Hotp};
+pub use matching::{Consecutive, MAX_CONSECUTIVE, Match, scan};
+pub use secret::Secret;
 pub use step::{StepRange, TimeStep};
+pub use totp::{Totp, TotpBuilder};
