@@ -87,3 +87,44 @@ impl StepRange {
         (self.first.0..=self.last.0).map(TimeStep)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn step(number: i64) -> TimeStep {
+        TimeStep::new(number).unwrap()
+    }
+
+    #[test]
+    fn no_step_is_negative() {
+        assert_eq!(TimeStep::new(-1), None);
+        assert_eq!(TimeStep::new(i64::MIN), None);
+        assert_eq!(TimeStep::new(0), Some(TimeStep::ZERO));
+        assert_eq!(step(2).checked_sub(2), Some(TimeStep::ZERO));
+        assert_eq!(step(2).checked_sub(3), None);
+        assert_eq!(TimeStep::ZERO.checked_sub(u32::MAX), None);
+    }
+
+    #[test]
+    fn the_last_step_has_no_next() {
+        assert_eq!(step(i64::MAX).saturating_add(u32::MAX), step(i64::MAX));
+        assert_eq!(step(5).saturating_add(2), step(7));
+        assert_eq!(step(7).to_string(), "7");
+    }
+
+    #[test]
+    fn a_range_holds_both_of_its_ends() {
+        let range = StepRange::new(step(3), step(5)).unwrap();
+        assert_eq!(range.steps().map(TimeStep::get).collect::<Vec<_>>(), [3, 4, 5]);
+        assert_eq!(range.len(), 3);
+        assert_eq!([2, 3, 5, 6].map(|number| range.contains(step(number))), [false, true, true, false]);
+        assert_eq!(StepRange::new(step(5), step(3)), None);
+        assert_eq!(StepRange::new(step(3), step(3)).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn the_widest_range_can_be_counted() {
+        assert_eq!(StepRange::new(TimeStep::ZERO, step(i64::MAX)).unwrap().len(), 1 << 63);
+    }
+}
