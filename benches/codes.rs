@@ -13,6 +13,7 @@ use skewgate::otp::{Algorithm, Code, Consecutive, Match, Secret, StepRange, Time
 const STEP: i64 = 59_000_000;
 const PERIOD_SECONDS: u64 = 30;
 
+#[expect(clippy::unwrap_used, reason = "what can't be set up can't be measured")]
 fn validation(criterion: &mut Criterion) {
     let pairs = [
         (Algorithm::Sha1, totp_rs::Algorithm::SHA1),
@@ -54,6 +55,7 @@ fn validation(criterion: &mut Criterion) {
     }
 }
 
+#[expect(clippy::unwrap_used, reason = "what can't be set up can't be measured")]
 fn validate(totp: &Totp, window: &[StepRange], code: &str) -> Match {
     let code = Code::parse(code).unwrap();
     scan(totp, window, None, Consecutive::from(&code))

@@ -24,6 +24,7 @@ impl Random {
         self.next() % end
     }
 
+    #[expect(clippy::unwrap_used, reason = "choices are few: every index fits")]
     fn pick<T: Copy>(&mut self, choices: &[T]) -> T {
         choices[usize::try_from(self.below(u64::try_from(choices.len()).unwrap())).unwrap()]
     }

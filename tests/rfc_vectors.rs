@@ -14,6 +14,7 @@ fn algorithm(name: &str) -> Algorithm {
     all.into_iter().find(|algorithm| algorithm.to_string() == name).expect(name)
 }
 
+#[expect(clippy::unwrap_used, reason = "a vector that can't be read must fail the test")]
 fn secret(hex: &str) -> Secret {
     let bytes =
         hex.as_bytes().chunks(2).map(|pair| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap());

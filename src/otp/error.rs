@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::time::Timestamp;
 
-use super::{MAX_CONSECUTIVE, Secret, Totp};
+use super::{Code, Digits, MAX_CONSECUTIVE, Secret, Totp};
 
 /// A secret that can't be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -26,7 +26,10 @@ pub enum SecretError {
     #[error("the secret is empty: check where it was read from")]
     Empty,
     /// More bytes than any token holds.
-    #[error("the secret has {got} bytes, at most {max} are taken: check where it was read from", max = Secret::MAX_BYTES)]
+    #[error(
+        "the secret has {got} bytes, at most {max} are taken: check where it was read from",
+        max = Secret::MAX_BYTES
+    )]
     TooLong {
         /// How many bytes it has.
         got: usize,
@@ -90,7 +93,10 @@ pub enum CodeError {
     #[error("the code is empty: ask for its digits")]
     Empty,
     /// A text too long to be a code, however it is grouped.
-    #[error("the code has {got} bytes, at most {max} are read: ask for the digits alone", max = super::Code::MAX_TEXT_BYTES)]
+    #[error(
+        "the code has {got} bytes, at most {max} are read: ask for the digits alone",
+        max = Code::MAX_TEXT_BYTES
+    )]
     TooLong {
         /// How many bytes of text there are.
         got: usize,
@@ -107,8 +113,8 @@ pub enum CodeError {
     /// Too few or too many digits.
     #[error(
         "the code has {got} digits, expected {min} to {max}: ask for all of them and nothing else",
-        min = super::Digits::MIN.get(),
-        max = super::Digits::MAX.get()
+        min = Digits::MIN.get(),
+        max = Digits::MAX.get()
     )]
     DigitCount {
         /// How many digits there are.

@@ -110,7 +110,11 @@ fn it_can_be_shared_and_shows_no_secret() {
 
 proptest! {
     #[test]
-    fn a_time_lies_in_its_step(nanos in any::<i64>(), period in 1_u64..=86_400, t0 in -4_000_000_000_i64..4_000_000_000) {
+    fn a_time_lies_in_its_step(
+        nanos in any::<i64>(),
+        period in 1_u64..=86_400,
+        t0 in -4_000_000_000_i64..4_000_000_000,
+    ) {
         let (totp, time) = (totp(period, at(t0)), Timestamp::from_unix_nanos(nanos));
         let left = totp.time_left(time);
         prop_assert!(left > Duration::ZERO && left <= totp.period());
