@@ -231,69 +231,82 @@ impl KeyState {
 
     pub(super) fn run(&self) -> Run<'_> {
         Run(match &self.0 {
-            AnyKey::Sha1(key) => AnyLane::Sha1(Lane::new(key)),
-            AnyKey::Sha256(key) => AnyLane::Sha256(Lane::new(key)),
-            AnyKey::Sha512(key) => AnyLane::Sha512(Lane::new(key)),
+            AnyKey::Sha1(key) => AnyLanes::Sha1(Lanes::new(key)),
+            AnyKey::Sha256(key) => AnyLanes::Sha256(Lanes::new(key)),
+            AnyKey::Sha512(key) => AnyLanes::Sha512(Lanes::new(key)),
         })
     }
 }
 
-/// MACs of one key, made one after the other in the same buffers.
-pub(super) struct Run<'k>(AnyLane<'k>);
+/// How many MACs are made side by side. The rounds of a compression wait for each other; compressions that don't
+/// wait for each other, one right after the other, give the processor something to do meanwhile.
+pub(super) const LANES: usize = 4;
 
-enum AnyLane<'k> {
-    Sha1(Lane<'k, [u32; 5], 64>),
-    Sha256(Lane<'k, [u32; 8], 64>),
-    Sha512(Lane<'k, [u64; 8], 128>),
+/// MACs of one key, made in the same buffers.
+pub(super) struct Run<'k>(AnyLanes<'k>);
+
+#[expect(clippy::large_enum_variant, reason = "boxing it would put a login on the heap")]
+enum AnyLanes<'k> {
+    Sha1(Lanes<'k, [u32; 5], 64>),
+    Sha256(Lanes<'k, [u32; 8], 64>),
+    Sha512(Lanes<'k, [u64; 8], 128>),
 }
 
 impl Run<'_> {
-    /// The MAC of a counter, big-endian (RFC 4226 §5.2).
-    pub(super) fn mac(&mut self, counter: u64) -> Digest {
+    /// Shows `take` the MACs of `count` counters from `first` on, at most [`LANES`] of them. A counter goes in as
+    /// eight bytes, big-endian (RFC 4226 §5.2).
+    pub(super) fn macs(&mut self, first: u64, count: usize, take: impl FnMut(Digest)) {
         match &mut self.0 {
-            AnyLane::Sha1(lane) => lane.mac(counter).digest(),
-            AnyLane::Sha256(lane) => lane.mac(counter).digest(),
-            AnyLane::Sha512(lane) => lane.mac(counter).digest(),
+            AnyLanes::Sha1(lanes) => lanes.macs(first, count).iter().map(State::digest).for_each(take),
+            AnyLanes::Sha256(lanes) => lanes.macs(first, count).iter().map(State::digest).for_each(take),
+            AnyLanes::Sha512(lanes) => lanes.macs(first, count).iter().map(State::digest).for_each(take),
         }
     }
 }
 
 /// Two blocks whose padding never changes, as a counter and a hash always have the same length: only these are
 /// written for each MAC, and only what a MAC leaves is wiped, once for all of them.
-struct Lane<'k, S: State<BLOCK>, const BLOCK: usize> {
+struct Lanes<'k, S: State<BLOCK>, const BLOCK: usize> {
     key: &'k Key<S>,
     counter: [u8; BLOCK],
     inner_hash: [u8; BLOCK],
-    state: S,
+    states: [S; LANES],
 }
 
-impl<'k, S: State<BLOCK>, const BLOCK: usize> Lane<'k, S, BLOCK> {
+impl<'k, S: State<BLOCK>, const BLOCK: usize> Lanes<'k, S, BLOCK> {
     fn new(key: &'k Key<S>) -> Self {
         Self {
             key,
             counter: padded_after_key(size_of::<u64>()),
             inner_hash: padded_after_key(S::BYTES),
-            state: S::START,
+            states: [S::START; LANES],
         }
     }
 
-    fn mac(&mut self, counter: u64) -> &S {
-        if let Some(front) = self.counter.first_chunk_mut() {
-            *front = counter.to_be_bytes();
+    fn macs(&mut self, first: u64, count: usize) -> &[S] {
+        let Some(states) = self.states.get_mut(..count) else { return &[] };
+        let mut counter = first;
+        for state in states.iter_mut() {
+            if let Some(front) = self.counter.first_chunk_mut() {
+                *front = counter.to_be_bytes();
+            }
+            *state = self.key.inner;
+            state.compress(&self.counter);
+            counter = counter.wrapping_add(1);
         }
-        self.state = self.key.inner;
-        self.state.compress(&self.counter);
-        self.state.store(&mut self.inner_hash);
-        self.state = self.key.outer;
-        self.state.compress(&self.inner_hash);
-        &self.state
+        for state in states.iter_mut() {
+            state.store(&mut self.inner_hash);
+            *state = self.key.outer;
+            state.compress(&self.inner_hash);
+        }
+        states
     }
 }
 
-impl<S: State<BLOCK>, const BLOCK: usize> Drop for Lane<'_, S, BLOCK> {
+impl<S: State<BLOCK>, const BLOCK: usize> Drop for Lanes<'_, S, BLOCK> {
     fn drop(&mut self) {
         self.inner_hash.iter_mut().take(S::BYTES).for_each(Zeroize::zeroize);
-        self.state.zeroize();
+        self.states.zeroize();
     }
 }
 

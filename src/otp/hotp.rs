@@ -3,8 +3,9 @@
 use std::fmt;
 
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
+use zeroize::Zeroizing;
 
-use super::hmac::{Digest, KeyState, Run};
+use super::hmac::{Digest, KeyState, LANES, Run};
 use super::{Algorithm, Code, CodeError, Secret};
 
 /// How many digits a code has: 6 to 10. Six where nothing is said.
@@ -184,7 +185,9 @@ impl Hotp {
     /// The code for this counter (RFC 4226 §5.3).
     #[must_use]
     pub fn code_at(&self, counter: u64) -> Code {
-        Code::new(self.values().at(counter), self.digits)
+        let mut code = Code::new(0, self.digits);
+        self.values().each(counter, counter, |_, &value| code = Code::new(value, self.digits));
+        code
     }
 
     /// Which hash it uses.
@@ -214,15 +217,26 @@ impl fmt::Debug for Hotp {
     }
 }
 
-/// Codes as numbers, computed one after the other.
+/// Codes as numbers.
 pub(super) struct Values<'k> {
     run: Run<'k>,
     digits: Digits,
 }
 
 impl Values<'_> {
-    pub(super) fn at(&mut self, counter: u64) -> u64 {
-        self.digits.last_of(truncate(self.run.mac(counter)))
+    /// Shows `take` each counter from `first` to `last`, in order, with its value.
+    pub(super) fn each(&mut self, first: u64, last: u64, mut take: impl FnMut(u64, &u64)) {
+        let mut next = Some(first);
+        while let Some(counter) = next.filter(|&counter| counter <= last) {
+            let count =
+                usize::try_from(last - counter).map_or(LANES, |more| more.saturating_add(1).min(LANES));
+            let mut here = counter;
+            self.run.macs(counter, count, |digest| {
+                take(here, &Zeroizing::new(self.digits.last_of(truncate(digest))));
+                here = here.wrapping_add(1);
+            });
+            next = u64::try_from(count).ok().and_then(|count| counter.checked_add(count));
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Looking for codes in a window of steps, in constant time.
 
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq, ConstantTimeGreater};
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroize;
 
 use super::{Code, CodeError, StepRange, TimeStep, Totp};
 
@@ -103,13 +103,13 @@ pub fn scan(totp: &Totp, window: &[StepRange], watermark: Option<TimeStep>, code
     for range in window {
         let (first, last) = (number(range.first()), number(range.last()));
         let mut places = [Fit::NOTHING_YET; MAX_CONSECUTIVE];
-        for step in first.saturating_sub(lead_in)..=last {
-            let fit = wanted.extend(&mut places, &Zeroizing::new(values.at(step)));
+        values.each(first.saturating_sub(lead_in), last, |step, value| {
+            let fit = wanted.extend(&mut places, value);
             // Public: they depend on the window alone.
             if let (true, Some(oldest)) = (step >= first, step.checked_sub(lead_in)) {
                 tally.add(oldest, step, fit);
             }
-        }
+        });
     }
     tally.finish()
 }

@@ -27,12 +27,21 @@ fn oracle(algorithm: Algorithm, secret: &[u8], counter: u64) -> Vec<u8> {
     }
 }
 
-/// The whole MAC, not only what truncation reads.
-fn ours(run: &mut Run<'_>, counter: u64) -> Vec<u8> {
+/// Whole MACs, not only what truncation reads.
+fn ours(run: &mut Run<'_>, first: u64, count: usize) -> Vec<Vec<u8>> {
+    fn bytes<const N: usize>(words: impl IntoIterator<Item = [u8; N]>) -> Vec<u8> {
+        words.into_iter().flatten().collect()
+    }
     match &mut run.0 {
-        AnyLane::Sha1(lane) => lane.mac(counter).iter().flat_map(|word| word.to_be_bytes()).collect(),
-        AnyLane::Sha256(lane) => lane.mac(counter).iter().flat_map(|word| word.to_be_bytes()).collect(),
-        AnyLane::Sha512(lane) => lane.mac(counter).iter().flat_map(|word| word.to_be_bytes()).collect(),
+        AnyLanes::Sha1(lanes) => {
+            lanes.macs(first, count).iter().map(|mac| bytes(mac.map(u32::to_be_bytes))).collect()
+        }
+        AnyLanes::Sha256(lanes) => {
+            lanes.macs(first, count).iter().map(|mac| bytes(mac.map(u32::to_be_bytes))).collect()
+        }
+        AnyLanes::Sha512(lanes) => {
+            lanes.macs(first, count).iter().map(|mac| bytes(mac.map(u64::to_be_bytes))).collect()
+        }
     }
 }
 
@@ -46,7 +55,11 @@ fn every_key_length_agrees_with_the_oracle() {
         let secret: Vec<u8> = (0..=u8::MAX).cycle().skip(length).take(length).collect();
         for algorithm in ALL {
             let key = KeyState::new(algorithm, &secret);
-            assert_eq!(ours(&mut key.run(), 1), oracle(algorithm, &secret, 1), "{algorithm}, {length} bytes");
+            assert_eq!(
+                ours(&mut key.run(), 1, 1),
+                [oracle(algorithm, &secret, 1)],
+                "{algorithm}, {length} bytes"
+            );
         }
     }
 }
@@ -56,7 +69,7 @@ fn the_longest_key_agrees_with_the_oracle() {
     let secret = [0xa5; crate::otp::Secret::MAX_BYTES];
     for algorithm in ALL {
         let key = KeyState::new(algorithm, &secret);
-        assert_eq!(ours(&mut key.run(), u64::MAX), oracle(algorithm, &secret, u64::MAX));
+        assert_eq!(ours(&mut key.run(), u64::MAX, 1), [oracle(algorithm, &secret, u64::MAX)]);
     }
 }
 
@@ -64,19 +77,24 @@ proptest! {
     #[test]
     fn macs_in_a_row_agree_with_the_oracle(
         secret in prop::collection::vec(any::<u8>(), 1..200),
-        counters in prop::collection::vec(any::<u64>(), 1..5),
+        batches in prop::collection::vec((any::<u64>(), 0..=LANES), 1..4),
         algorithm in prop::sample::select(&ALL),
     ) {
         let key = KeyState::new(algorithm, &secret);
         let mut run = key.run();
-        for counter in counters {
-            let mac = oracle(algorithm, &secret, counter);
-            prop_assert_eq!(&ours(&mut run, counter), &mac);
+        for (first, count) in batches {
+            let counters = std::iter::successors(Some(first), |counter| Some(counter.wrapping_add(1)));
+            let macs: Vec<_> = counters.take(count).map(|counter| oracle(algorithm, &secret, counter)).collect();
+            prop_assert_eq!(&ours(&mut run, first, count), &macs);
 
-            let digest = run.mac(counter);
-            let first: Vec<u8> = digest.first.iter().flat_map(|word| word.to_be_bytes()).collect();
-            prop_assert_eq!(&first, &mac[..20]);
-            prop_assert_eq!(digest.last_byte, *mac.last().unwrap());
+            let mut digests = Vec::new();
+            run.macs(first, count, |digest| digests.push(digest));
+            prop_assert_eq!(digests.len(), count);
+            for (digest, mac) in digests.iter().zip(&macs) {
+                let front: Vec<u8> = digest.first.iter().flat_map(|word| word.to_be_bytes()).collect();
+                prop_assert_eq!(&front, &mac[..20]);
+                prop_assert_eq!(digest.last_byte, *mac.last().unwrap());
+            }
         }
     }
 }
