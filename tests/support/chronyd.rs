@@ -1,0 +1,216 @@
+//! Real time servers: chronyd on loopback, right, or wrong by a known amount. It never touches the clock.
+
+use std::fmt::Write as _;
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+use std::{fs, thread};
+
+use skewgate::ntp::Source;
+use skewgate::time::{LocalClock, SignedDuration, os::OsClock};
+use tempfile::TempDir;
+
+/// How long a server may take until it answers as it should.
+const PATIENCE: SignedDuration = SignedDuration::from_secs(10);
+
+/// About 5 ms, in units of 2⁻¹⁶ s: above this a server that follows another has not settled.
+const MAX_ROOT_DISPERSION: u32 = 328;
+
+/// How often another port is tried where somebody else took the one that was free a moment ago.
+const ATTEMPTS: usize = 5;
+
+/// A running chronyd; it is killed when dropped.
+#[derive(Debug)]
+pub(crate) struct Chronyd {
+    address: SocketAddr,
+    process: Child,
+    /// Its configuration, log and pid file.
+    _dir: TempDir,
+}
+
+/// What a server has to answer before a test may ask it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ready {
+    /// Anything.
+    Answers,
+    /// The time of a synchronised clock that is sure of itself.
+    Settled,
+}
+
+impl Chronyd {
+    /// Serves this machine's own clock, as a server of this stratum.
+    pub(crate) fn honest(stratum: u8) -> Self {
+        Self::start(next_loopback_address(), &format!("local stratum {stratum}"), Ready::Settled)
+    }
+
+    /// The same at `::1`.
+    pub(crate) fn honest_v6(stratum: u8) -> Self {
+        Self::start(Ipv6Addr::LOCALHOST.into(), &format!("local stratum {stratum}"), Ready::Settled)
+    }
+
+    /// Serves what `upstream` serves and `seconds` more: ahead where they are positive.
+    pub(crate) fn offset_from(upstream: &Self, seconds: f64) -> Self {
+        Self::follow(upstream.address, &format!("offset {seconds}"))
+    }
+
+    /// Serves what it measures of the server at this address, which may be a relay's.
+    pub(crate) fn following(upstream: SocketAddr) -> Self {
+        Self::follow(upstream, "")
+    }
+
+    /// Runs, and doesn't know the time.
+    pub(crate) fn unsynchronised() -> Self {
+        Self::start(next_loopback_address(), "", Ready::Answers)
+    }
+
+    /// Where it answers.
+    pub(crate) const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// As a configured source.
+    pub(crate) fn source(&self) -> Source {
+        Source::new(self.address.into())
+    }
+
+    fn follow(upstream: SocketAddr, option: &str) -> Self {
+        let (ip, port) = (upstream.ip(), upstream.port());
+        let directive = format!("server {ip} port {port} iburst minpoll -2 maxpoll -2 {option}");
+        Self::start(next_loopback_address(), &directive, Ready::Settled)
+    }
+
+    fn start(ip: IpAddr, directive: &str, ready: Ready) -> Self {
+        let mut failures = String::new();
+        for _ in 0..ATTEMPTS {
+            let address = free_port(ip);
+            let dir = fresh_dir();
+            let process = spawn(address, directive, dir.path());
+            // From here on a panic kills it.
+            let mut server = Self { address, process, _dir: dir };
+            match server.wait_until(ready) {
+                Ok(()) => return server,
+                Err(ended) => {
+                    let log = server.log();
+                    write!(failures, "\nat {address} it ended with {ended}:\n{log}")
+                        .expect("memory for a text");
+                }
+            }
+        }
+        panic!("chronyd does not start:{failures}");
+    }
+
+    /// Asks until the answer is right. An error if it ended by itself: its port was taken, perhaps.
+    fn wait_until(&mut self, ready: Ready) -> Result<(), ExitStatus> {
+        let deadline = OsClock.raw() + PATIENCE;
+        while OsClock.raw() < deadline {
+            if let Some(ended) = self.process.try_wait().expect("the state of a child process") {
+                return Err(ended);
+            }
+            match ask(self.address) {
+                Ok(answer) if ready == Ready::Answers || answer.settled() => return Ok(()),
+                Ok(_) | Err(_) => thread::sleep(Duration::from_millis(20)),
+            }
+        }
+        panic!("chronyd at {} gave no usable answer within {PATIENCE}:\n{}", self.address, self.log());
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self._dir.path().join("log")).unwrap_or_else(|error| format!("(no log: {error})"))
+    }
+}
+
+impl Drop for Chronyd {
+    fn drop(&mut self) {
+        // Both fail only where it has ended already.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// One of 127.0.0.2 to 127.0.0.251, in turn: servers on several addresses, like real ones.
+fn next_loopback_address() -> IpAddr {
+    static NEXT: AtomicU8 = AtomicU8::new(0);
+    Ipv4Addr::new(127, 0, 0, 2 + NEXT.fetch_add(1, Ordering::Relaxed) % 250).into()
+}
+
+fn free_port(ip: IpAddr) -> SocketAddr {
+    let socket = UdpSocket::bind((ip, 0)).expect("a free UDP port on loopback");
+    socket.local_addr().expect("the address of a bound socket")
+}
+
+/// Where `./tests/run` looks for processes that are left over, if it is what runs the tests.
+fn fresh_dir() -> TempDir {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix("chronyd-");
+    match std::env::var_os("SKEWGATE_TEST_DIR") {
+        Some(parent) => builder.tempdir_in(parent),
+        None => builder.tempdir(),
+    }
+    .expect("a directory for temporary files")
+}
+
+fn spawn(address: SocketAddr, directive: &str, dir: &Path) -> Child {
+    let (ip, port) = (address.ip(), address.port());
+    let pid_file = dir.join("chronyd.pid");
+    let configuration = format!(
+        "bindaddress {ip}\nport {port}\n{directive}\nallow 127.0.0.0/8\nallow ::1\n\
+         cmdport 0\nbindcmdaddress /\npidfile {}\nuser root\n",
+        pid_file.display()
+    );
+    let file = dir.join("chrony.conf");
+    fs::write(&file, configuration).expect("room for a configuration");
+    let log = fs::File::create(dir.join("log")).expect("room for a log");
+    // -x: leave the clock alone. -d: stay in the foreground. -U: other users than root may run it.
+    let child = Command::new("chronyd")
+        .args(["-x", "-d", "-U", "-f"])
+        .arg(&file)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().expect("a second handle of the log"))
+        .stderr(log)
+        .spawn();
+    match child {
+        Ok(child) => child,
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            panic!("this test needs chronyd, and it is not in PATH: run ./tests/run, which installs it")
+        }
+        Err(error) => panic!("chronyd can't be run: {error}"),
+    }
+}
+
+/// What tells whether a server is synchronised, read from the raw bytes: not by the code under test.
+struct Answer {
+    leap: u8,
+    stratum: u8,
+    /// In units of 2⁻¹⁶ s.
+    root_dispersion: u32,
+}
+
+impl Answer {
+    /// And sure of it: one that follows another claims a dispersion of a second after its first sample.
+    fn settled(&self) -> bool {
+        self.leap != 3 && (1..16).contains(&self.stratum) && self.root_dispersion < MAX_ROOT_DISPERSION
+    }
+}
+
+fn ask(server: SocketAddr) -> io::Result<Answer> {
+    let loopback: IpAddr =
+        if server.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
+    let socket = UdpSocket::bind((loopback, 0))?;
+    socket.connect(server)?;
+    socket.set_read_timeout(Some(Duration::from_millis(100)))?;
+    let mut request = [0; 48];
+    // Leap indicator 0, version 4, mode 3: a client.
+    request[0] = 0x23;
+    socket.send(&request)?;
+    let mut reply = [0; 48];
+    match socket.recv(&mut reply)? {
+        48.. => {
+            let [_, stratum, _, _, _, _, _, _, a, b, c, d] = *reply.first_chunk().unwrap_or(&[0; 12]);
+            Ok(Answer { leap: reply[0] >> 6, stratum, root_dispersion: u32::from_be_bytes([a, b, c, d]) })
+        }
+        _ => Err(ErrorKind::InvalidData.into()),
+    }
+}

@@ -1,0 +1,5 @@
+//! Real peers for the tests: `mod support;` in a test file, and its tests `#[ignore]`d with
+//! "needs chronyd: ./tests/run".
+
+#[allow(dead_code, reason = "each test file uses a part of it")]
+pub(crate) mod chronyd;
