@@ -3,3 +3,5 @@
 
 #[allow(dead_code, reason = "each test file uses a part of it")]
 pub(crate) mod chronyd;
+#[allow(dead_code, reason = "each test file uses a part of it")]
+pub(crate) mod relay;
