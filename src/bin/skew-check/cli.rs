@@ -31,6 +31,7 @@ pub(crate) enum Command {
 #[command(after_help = EXIT_STATUS)]
 pub(crate) struct ProbeOptions {
     /// Time sources: host, host:port or [v6]:port. The port is 123 by default.
+    #[expect(rustdoc::broken_intra_doc_links, reason = "a text for readers of --help, not Markdown")]
     #[arg(required = true, value_name = "SOURCE")]
     pub(crate) sources: Vec<Source>,
     /// How many replies to ask of each source.
