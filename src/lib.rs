@@ -9,3 +9,4 @@ pub mod monitor;
 pub mod ntp;
 pub mod otp;
 pub mod time;
+pub mod token;

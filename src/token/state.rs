@@ -1,0 +1,164 @@
+//! A token, and what a store keeps about it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::otp::{TimeStep, Totp};
+
+use super::{Budget, Drift};
+
+/// The caller's name for a token: opaque text, 1 to 255 bytes without control characters. Cheap to clone.
+///
+/// It appears in events and as the key in stores, so it must not be a secret; a row number or a UUID of the user
+/// table is right. A token that is replaced gets a new one: its state must not be the old token's.
+///
+/// ```
+/// use skewgate::token::TokenId;
+///
+/// let id: TokenId = "user-42/phone".parse()?;
+/// assert_eq!(id.as_str(), "user-42/phone");
+/// assert!("line\nbreak".parse::<TokenId>().is_err());
+/// # Ok::<(), skewgate::token::TokenIdError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TokenId(Arc<str>);
+
+impl TokenId {
+    /// The most bytes that an id may have: what every store can hold as a key.
+    pub const MAX_BYTES: usize = 255;
+
+    /// The token with this name.
+    ///
+    /// # Errors
+    ///
+    /// [`TokenIdError`] where it is empty, too long, or has a control character: those would let a name forge a
+    /// line of a log.
+    pub fn new(text: &str) -> Result<Self, TokenIdError> {
+        if text.is_empty() {
+            return Err(TokenIdError::Empty);
+        }
+        if text.len() > Self::MAX_BYTES {
+            return Err(TokenIdError::TooLong { bytes: text.len() });
+        }
+        match text.char_indices().find(|(_, character)| character.is_control()) {
+            Some((at, _)) => Err(TokenIdError::ControlCharacter { at }),
+            None => Ok(Self(text.into())),
+        }
+    }
+
+    /// The row that stands in for unknown tokens. Its control character keeps callers from naming a token so.
+    pub(crate) fn stand_in() -> Self {
+        Self("\u{1}unknown".into())
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::str::FromStr for TokenId {
+    type Err = TokenIdError;
+
+    fn from_str(text: &str) -> Result<Self, TokenIdError> {
+        Self::new(text)
+    }
+}
+
+impl TryFrom<&str> for TokenId {
+    type Error = TokenIdError;
+
+    fn try_from(text: &str) -> Result<Self, TokenIdError> {
+        Self::new(text)
+    }
+}
+
+impl fmt::Display for TokenId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// Why a text is no [`TokenId`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TokenIdError {
+    /// There is no text.
+    #[error("a token id can't be empty: use the token's key in your user table")]
+    Empty,
+    /// It is too long.
+    #[error("a token id of {bytes} bytes is too long, at most {max} are allowed: use a shorter key", max = TokenId::MAX_BYTES)]
+    TooLong {
+        /// How many bytes it has.
+        bytes: usize,
+    },
+    /// It has a control character.
+    #[error("a token id can't have a control character (there is one at byte {at}): use printable text")]
+    ControlCharacter {
+        /// At which byte the first one is.
+        at: usize,
+    },
+}
+
+/// A token: the caller's name for it, and what its codes are made of. It comes from the caller's user table.
+#[derive(Clone, Debug)]
+pub struct Token {
+    id: TokenId,
+    totp: Totp,
+}
+
+impl Token {
+    /// The token with this id.
+    #[must_use]
+    pub const fn new(id: TokenId, totp: Totp) -> Self {
+        Self { id, totp }
+    }
+
+    /// The caller's name for it.
+    #[must_use]
+    pub const fn id(&self) -> &TokenId {
+        &self.id
+    }
+
+    /// What its codes are made of.
+    #[must_use]
+    pub const fn totp(&self) -> &Totp {
+        &self.totp
+    }
+}
+
+/// What a store keeps about a token: no secret, only integers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TokenState {
+    /// Which enrolment this is. A write that was decided on under another one must not be applied.
+    pub epoch: u64,
+    /// The newest step that was ever accepted. No step up to it is accepted again, whatever a clock says
+    /// (RFC 6238 §5.2: a code must not be accepted twice).
+    pub watermark: Option<TimeStep>,
+    /// Chosen at random by whoever moved the watermark: a retry whose first answer was lost knows its own win
+    /// by it.
+    pub nonce: [u8; 8],
+    /// How far the token's clock is off.
+    pub drift: Drift,
+    /// How much guessing is left.
+    pub budget: Budget,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_bounded_printable_text() {
+        assert_eq!(TokenId::new(""), Err(TokenIdError::Empty));
+        assert_eq!(TokenId::new(&"x".repeat(256)), Err(TokenIdError::TooLong { bytes: 256 }));
+        assert_eq!(TokenId::new("a\u{85}b"), Err(TokenIdError::ControlCharacter { at: 1 }));
+        assert!(TokenId::new(&"x".repeat(255)).is_ok());
+    }
+
+    #[test]
+    fn no_caller_can_name_the_stand_in() {
+        assert!(TokenId::new(TokenId::stand_in().as_str()).is_err());
+    }
+}
