@@ -10,3 +10,4 @@ pub mod ntp;
 pub mod otp;
 pub mod time;
 pub mod token;
+pub mod window;

@@ -1,0 +1,331 @@
+//! The window: from a time interval and a token's drift to the steps at which a code is looked for.
+//!
+//! True time lies in `[e, l]`. The token's clock is ahead of it by a mean μ, give or take k·σ, and its user needs
+//! up to `entry_delay` from reading a code to submitting it. So the code's step is one of
+//! `⌊(e − entry_delay + μ − kσ − j − T0)/P⌋ ..= ⌊(l + μ + kσ + j − T0)/P⌋`, with j for what jitters from one login
+//! to the next. Both ends are rounded outward. RFC 6238 §5.2 leaves this range to the validator and recommends one
+//! step for the delay; here every second of it has a reason.
+//!
+//! There are two centres: the clock that the token was seen to have, and a right clock. A phone whose clock was set
+//! right again would be locked out by what was learned about the wrong one.
+//!
+//! A window that would be too wide is refused or loses its learned centre, and says so
+//! ([`WindowError`], [`Window::learned_left_out`]); it is never cut down in silence.
+
+use std::time::Duration;
+
+use crate::otp::{StepRange, TimeStep};
+use crate::time::{SignedDuration, TimeInterval, Timestamp};
+use crate::token::Drift;
+
+mod policy;
+
+pub use policy::{PolicyError, WindowPolicy, WindowPolicyBuilder};
+
+/// Which of the two centres expects a code at a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Centre {
+    /// The clock that the token was seen to have, whether or not a right clock would explain it too.
+    Learned,
+    /// Only a right clock.
+    Synchronised,
+}
+
+/// The steps at which a code is looked for: one or two runs, disjoint, oldest first.
+///
+/// Where consecutive codes are shown, a step here is that of the last of them.
+///
+/// ```
+/// use skewgate::time::{SignedDuration, TimeInterval, Timestamp};
+/// use skewgate::token::Drift;
+/// use skewgate::window::{Window, WindowPolicy};
+/// use std::time::Duration;
+///
+/// // True time is noon, give or take half a second; the token is known to be right, give or take 2 s.
+/// let now = TimeInterval::around("2026-06-01T12:00:00Z".parse()?, Duration::from_millis(500));
+/// let drift = Drift::from_parts(SignedDuration::ZERO, 4_000_000_000_000, now.latest(), None);
+/// let (period, t0) = (Duration::from_secs(30), Timestamp::from_unix_nanos(0));
+/// let window = Window::compute(&WindowPolicy::default(), period, t0, &now, &drift, 1)?;
+/// // From 11:59:24.5 to 12:00:05.5 on the token's clock: the step of 11:59:00, and two more.
+/// assert_eq!(window.width(), 3);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    ranges: [StepRange; 2],
+    /// How many of `ranges` count: one or two.
+    runs: usize,
+    learned: Span,
+    learned_left_out: bool,
+}
+
+impl Window {
+    /// The window for an attempt of `codes` consecutive codes by a token with this `period`, `t0` and `drift`.
+    ///
+    /// # Errors
+    ///
+    /// [`WindowError`] where the clock is too uncertain, the period too short for the policy, or the time before
+    /// the token's first steps.
+    pub fn compute(
+        policy: &WindowPolicy,
+        period: Duration,
+        t0: Timestamp,
+        now: &TimeInterval,
+        drift: &Drift,
+        codes: u8,
+    ) -> Result<Self, WindowError> {
+        let grid = Grid { period: check_clock(policy, period, now)?, t0 };
+        let first = i128::from(codes.saturating_sub(1));
+
+        let synchronised = reach(policy, now, SignedDuration::ZERO, policy.synchronised_slack());
+        let synchronised = grid.span(synchronised, first);
+        let deviation = drift.deviation_at(policy.drift_model(), now.latest());
+        let learned = reach(policy, now, drift.mean(), deviation.saturating_mul(policy.sigmas()));
+        let too_old = codes <= 1 && learned.length() > SignedDuration::from(policy.max_code_age()).wide();
+        let learned = grid.span(learned, first);
+
+        let most = u64::from(if codes <= 1 { policy.max_steps() } else { policy.max_steps_consecutive() });
+        let learned_left_out = too_old || Span::union_width(synchronised, learned) > most;
+        let scanned = if learned_left_out { Span::EMPTY } else { learned };
+        let (ranges, runs) = Span::runs(synchronised, scanned)
+            .ok_or_else(|| WindowError::BeforeFirstStep { latest: now.latest(), t0, period, codes })?;
+        Ok(Self { ranges, runs, learned, learned_left_out })
+    }
+
+    /// The window of an enrolment: nothing is known about the token's clock yet, so it may be off by what the
+    /// number of codes pays for: ±30 s with one, ±10 min with two, ±1 h with three, and never more than the
+    /// policy's `max_drift`.
+    ///
+    /// # Errors
+    ///
+    /// As [`compute`](Self::compute).
+    pub fn for_enrolment(
+        policy: &WindowPolicy,
+        period: Duration,
+        t0: Timestamp,
+        now: &TimeInterval,
+        codes: u8,
+    ) -> Result<Self, WindowError> {
+        let grid = Grid { period: check_clock(policy, period, now)?, t0 };
+        let reach = match codes {
+            0 | 1 => Duration::from_secs(30),
+            2 => Duration::from_secs(600),
+            _ => Duration::from_secs(3600),
+        };
+        let reach = SignedDuration::from(reach.min(policy.drift_model().max_drift)).wide();
+        let whole = Reach { from: nanos(now.earliest()) - reach, to: nanos(now.latest()) + reach };
+        let span = grid.span(whole, i128::from(codes.saturating_sub(1)));
+        let (ranges, runs) = Span::runs(span, Span::EMPTY).ok_or_else(|| WindowError::BeforeFirstStep {
+            latest: now.latest(),
+            t0,
+            period,
+            codes,
+        })?;
+        Ok(Self { ranges, runs, learned: span, learned_left_out: false })
+    }
+
+    /// The runs of steps, oldest first: one or two, not touching each other.
+    #[must_use]
+    pub fn ranges(&self) -> &[StepRange] {
+        self.ranges.get(..self.runs).unwrap_or(&self.ranges)
+    }
+
+    /// How many steps there are: what an attempt pays for.
+    #[must_use]
+    pub fn width(&self) -> u64 {
+        self.ranges().iter().map(|range| range.len()).fold(0, u64::saturating_add)
+    }
+
+    /// The newest step.
+    #[must_use]
+    pub fn top(&self) -> TimeStep {
+        let [first, second] = self.ranges;
+        if self.runs == 2 { second.last() } else { first.last() }
+    }
+
+    /// True where `step` is one of them.
+    #[must_use]
+    pub fn contains(&self, step: TimeStep) -> bool {
+        self.ranges().iter().any(|range| range.contains(step))
+    }
+
+    /// Which centre expects a code at `step`.
+    #[must_use]
+    pub const fn centre(&self, step: TimeStep) -> Centre {
+        if self.learned.first <= step.get() && step.get() <= self.learned.last {
+            Centre::Learned
+        } else {
+            Centre::Synchronised
+        }
+    }
+
+    /// True where the token wasn't seen for so long, or its clock is so far off, that its own centre would have made
+    /// the window too wide: only a right clock gets in, more consecutive codes reach further.
+    #[must_use]
+    pub const fn learned_left_out(&self) -> bool {
+        self.learned_left_out
+    }
+}
+
+/// Why there is no window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum WindowError {
+    /// The time is known too poorly: even a token with a right clock would need too wide a window.
+    #[error(
+        "true time is known to ±{half_width:?}, this token's codes need ±{allowed:?} or better: check the time sources"
+    )]
+    ClockTooUncertain {
+        /// How well the time is known.
+        half_width: Duration,
+        /// How well it must be known.
+        allowed: Duration,
+    },
+    /// The token's steps are so short that even a perfect clock would need more of them than the policy allows.
+    #[error(
+        "a period of {period:?} is too short: at most {max_steps} steps must span {span:?}; use a token with a longer \
+         period, or a policy with a shorter entry delay"
+    )]
+    PeriodTooShort {
+        /// The token's period.
+        period: Duration,
+        /// How many steps the policy allows.
+        max_steps: u32,
+        /// What has to be covered when the time is known perfectly.
+        span: Duration,
+    },
+    /// The token has no steps yet, or fewer than there are codes.
+    #[error(
+        "it is {latest} at the latest, and with T0 = {t0} and a period of {period:?} the token hasn't had {codes} \
+         steps by then: check T0"
+    )]
+    BeforeFirstStep {
+        /// The latest that it can be.
+        latest: Timestamp,
+        /// When the token's first step begins.
+        t0: Timestamp,
+        /// The token's period.
+        period: Duration,
+        /// How many consecutive codes were shown.
+        codes: u8,
+    },
+}
+
+/// The period in nanoseconds, if the clock is good enough for it.
+///
+/// The limits don't depend on where in a step the time is: a service whose clock is borderline should be refused
+/// always, not now and then.
+fn check_clock(policy: &WindowPolicy, period: Duration, now: &TimeInterval) -> Result<i128, WindowError> {
+    let period_nanos = SignedDuration::from(period).wide();
+    let span = policy.least_span();
+    // A stretch shorter than n periods touches at most n + 1 steps.
+    let longest = (period_nanos * i128::from(policy.max_steps().saturating_sub(1)) - 1)
+        .min(SignedDuration::from(policy.max_code_age()).wide());
+    let allowed = longest - SignedDuration::from(span).wide();
+    if period_nanos < 1 || allowed < 0 {
+        return Err(WindowError::PeriodTooShort { period, max_steps: policy.max_steps(), span });
+    }
+    if nanos(now.latest()) - nanos(now.earliest()) > allowed {
+        let allowed = SignedDuration::saturating_from_nanos(allowed / 2).unsigned_abs();
+        return Err(WindowError::ClockTooUncertain { half_width: now.half_width(), allowed });
+    }
+    Ok(period_nanos)
+}
+
+/// A stretch of a token's own time, in nanoseconds since the Unix epoch, ends included.
+#[derive(Clone, Copy)]
+struct Reach {
+    from: i128,
+    to: i128,
+}
+
+impl Reach {
+    const fn length(self) -> i128 {
+        self.to - self.from
+    }
+}
+
+/// What a token's clock may show when a code is read now, if it is `ahead` give or take `slack`.
+fn reach(policy: &WindowPolicy, now: &TimeInterval, ahead: SignedDuration, slack: Duration) -> Reach {
+    let ahead = ahead.wide();
+    let slack = SignedDuration::from(slack.saturating_add(policy.jitter())).wide();
+    let delay = SignedDuration::from(policy.entry_delay()).wide();
+    Reach { from: nanos(now.earliest()) - delay + ahead - slack, to: nanos(now.latest()) + ahead + slack }
+}
+
+/// Where a token's steps begin.
+#[derive(Clone, Copy)]
+struct Grid {
+    period: i128,
+    t0: Timestamp,
+}
+
+impl Grid {
+    /// The steps that a stretch touches, from the step `least` on: n consecutive codes can't end before step n − 1.
+    fn span(self, reach: Reach, least: i128) -> Span {
+        // Rounding down is outward at both ends: a step contains its beginning.
+        let step_at = |time: i128| (time - nanos(self.t0)).div_euclid(self.period);
+        let number = |step: i128| i64::try_from(step).unwrap_or(i64::MAX);
+        let (first, last) = (step_at(reach.from).max(least), step_at(reach.to));
+        if last < least { Span::EMPTY } else { Span { first: number(first), last: number(last) } }
+    }
+}
+
+/// Steps from `first` to `last`, none where `last` comes before `first`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Span {
+    first: i64,
+    last: i64,
+}
+
+impl Span {
+    const EMPTY: Self = Self { first: 0, last: -1 };
+
+    const fn is_empty(self) -> bool {
+        self.last < self.first
+    }
+
+    fn range(self) -> Option<StepRange> {
+        StepRange::new(TimeStep::new(self.first)?, TimeStep::new(self.last)?)
+    }
+
+    /// How many steps both have together; runs that don't touch are not bridged.
+    fn union_width(a: Self, b: Self) -> u64 {
+        Self::runs(a, b).map_or(0, |(ranges, runs)| ranges.iter().take(runs).map(|range| range.len()).sum())
+    }
+
+    /// Both as runs that don't touch, oldest first, and how many there are; `None` where both are empty.
+    fn runs(a: Self, b: Self) -> Option<([StepRange; 2], usize)> {
+        let (low, high) = match (a.is_empty(), b.is_empty()) {
+            (true, true) => return None,
+            (true, false) => (b, b),
+            (false, true) => (a, a),
+            (false, false) if a.first <= b.first => (a, b),
+            (false, false) => (b, a),
+        };
+        if high.first <= low.last.saturating_add(1) {
+            let merged = Self { first: low.first, last: low.last.max(high.last) }.range()?;
+            Some(([merged, merged], 1))
+        } else {
+            Some(([low.range()?, high.range()?], 2))
+        }
+    }
+}
+
+fn nanos(time: Timestamp) -> i128 {
+    i128::from(time.as_unix_nanos())
+}
+
+/// Wide enough that sums of a few lengths and times can't overflow.
+trait Wide {
+    fn wide(self) -> i128;
+}
+
+impl Wide for SignedDuration {
+    fn wide(self) -> i128 {
+        i128::from(self.as_nanos())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,252 @@
+//! What a window may be: the figures behind it, and which of them the guess budget can pay.
+
+use std::time::Duration;
+
+use crate::token::budget::SIX_DIGITS;
+use crate::token::{Bucket, DriftModel, Odds};
+
+/// How many wrong single codes at the widest window a full budget must be able to pay.
+///
+/// The design says that one such code may cost a fifth of the budget. Six steps of six digits cost 6.001·10⁻⁶,
+/// a hair more than a fifth of 3·10⁻⁵, since a code is a 31-bit number modulo 10⁶; and a millionth is held in
+/// reserve. Four is what is left of that rule when it is counted exactly.
+const WORST_CASES: u64 = 4;
+
+/// The figures that a window is computed from. The default suits six-digit codes on phones and hardware tokens.
+///
+/// ```
+/// use skewgate::window::WindowPolicy;
+/// use std::time::Duration;
+///
+/// // People who read a code to somebody else over a telephone need longer.
+/// let policy = WindowPolicy::builder().entry_delay(Duration::from_secs(60)).build()?;
+/// assert_eq!(policy.max_steps(), 6);
+/// # Ok::<(), skewgate::window::PolicyError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WindowPolicy {
+    entry_delay: Duration,
+    sigmas: u32,
+    jitter: Duration,
+    synchronised_slack: Duration,
+    max_steps: u32,
+    max_steps_consecutive: u32,
+    max_code_age: Duration,
+    drift_model: DriftModel,
+}
+
+impl Default for WindowPolicy {
+    fn default() -> Self {
+        Self {
+            entry_delay: Duration::from_secs(30),
+            sigmas: 2,
+            jitter: Duration::from_secs(1),
+            synchronised_slack: Duration::from_secs(2),
+            max_steps: 6,
+            max_steps_consecutive: 19,
+            max_code_age: Duration::from_secs(120),
+            drift_model: DriftModel::default(),
+        }
+    }
+}
+
+impl WindowPolicy {
+    /// The default figures, to be changed.
+    #[must_use]
+    pub fn builder() -> WindowPolicyBuilder {
+        WindowPolicyBuilder { policy: Self::default() }
+    }
+
+    /// The longest that a user may take from reading a code to submitting it. 30 s.
+    #[must_use]
+    pub const fn entry_delay(&self) -> Duration {
+        self.entry_delay
+    }
+
+    /// k: how many standard deviations of the token's drift are covered. 2; the rest is what the second centre,
+    /// the jitter and a second try are for.
+    #[must_use]
+    pub const fn sigmas(&self) -> u32 {
+        self.sigmas
+    }
+
+    /// By how much a token's clock may differ from one login to the next. 1 s: phones correct theirs in jumps.
+    #[must_use]
+    pub const fn jitter(&self) -> Duration {
+        self.jitter
+    }
+
+    /// By how much a clock that is called right may be wrong. 2 s.
+    #[must_use]
+    pub const fn synchronised_slack(&self) -> Duration {
+        self.synchronised_slack
+    }
+
+    /// At most so many steps for a single code. 6.
+    #[must_use]
+    pub const fn max_steps(&self) -> u32 {
+        self.max_steps
+    }
+
+    /// At most so many steps for two or three consecutive codes. 19: more than that, and the full
+    /// [partial](Bucket::Partial) bucket couldn't pay for one pair of which one code is known.
+    #[must_use]
+    pub const fn max_steps_consecutive(&self) -> u32 {
+        self.max_steps_consecutive
+    }
+
+    /// From the oldest to the newest moment at which a single code may have been shown, for each centre. 120 s: a code
+    /// that is accepted for longer can be relayed at leisure.
+    #[must_use]
+    pub const fn max_code_age(&self) -> Duration {
+        self.max_code_age
+    }
+
+    /// What is assumed about tokens' clocks and their users.
+    #[must_use]
+    pub const fn drift_model(&self) -> &DriftModel {
+        &self.drift_model
+    }
+
+    /// What a window has to cover when the time is known perfectly.
+    pub(super) const fn least_span(&self) -> Duration {
+        let slack = self.synchronised_slack.saturating_add(self.jitter);
+        self.entry_delay.saturating_add(slack.saturating_mul(2))
+    }
+}
+
+/// Changes the figures of a [`WindowPolicy`]; [`build`](Self::build) checks that they fit together.
+#[derive(Clone, Copy, Debug)]
+#[must_use = "nothing is checked before `build`"]
+pub struct WindowPolicyBuilder {
+    policy: WindowPolicy,
+}
+
+impl WindowPolicyBuilder {
+    /// See [`WindowPolicy::entry_delay`].
+    pub const fn entry_delay(mut self, entry_delay: Duration) -> Self {
+        self.policy.entry_delay = entry_delay;
+        self
+    }
+
+    /// See [`WindowPolicy::sigmas`].
+    pub const fn sigmas(mut self, sigmas: u32) -> Self {
+        self.policy.sigmas = sigmas;
+        self
+    }
+
+    /// See [`WindowPolicy::jitter`].
+    pub const fn jitter(mut self, jitter: Duration) -> Self {
+        self.policy.jitter = jitter;
+        self
+    }
+
+    /// See [`WindowPolicy::synchronised_slack`].
+    pub const fn synchronised_slack(mut self, slack: Duration) -> Self {
+        self.policy.synchronised_slack = slack;
+        self
+    }
+
+    /// See [`WindowPolicy::max_steps`].
+    pub const fn max_steps(mut self, steps: u32) -> Self {
+        self.policy.max_steps = steps;
+        self
+    }
+
+    /// See [`WindowPolicy::max_steps_consecutive`].
+    pub const fn max_steps_consecutive(mut self, steps: u32) -> Self {
+        self.policy.max_steps_consecutive = steps;
+        self
+    }
+
+    /// See [`WindowPolicy::max_code_age`].
+    pub const fn max_code_age(mut self, age: Duration) -> Self {
+        self.policy.max_code_age = age;
+        self
+    }
+
+    /// See [`WindowPolicy::drift_model`].
+    pub const fn drift_model(mut self, model: DriftModel) -> Self {
+        self.policy.drift_model = model;
+        self
+    }
+
+    /// The policy.
+    ///
+    /// # Errors
+    ///
+    /// [`PolicyError`] where no window could be computed from these figures, or the guess budget couldn't pay for it.
+    pub fn build(self) -> Result<WindowPolicy, PolicyError> {
+        let policy = self.policy;
+        if policy.sigmas == 0 {
+            return Err(PolicyError::NoSigmas);
+        }
+        if policy.least_span() > policy.max_code_age {
+            return Err(PolicyError::CodesTooYoung {
+                max_code_age: policy.max_code_age,
+                span: policy.least_span(),
+            });
+        }
+        let most = most_steps(Bucket::Blind, WORST_CASES);
+        if !(2..=most).contains(&policy.max_steps) {
+            return Err(PolicyError::MaxSteps { got: policy.max_steps, most });
+        }
+        let most = most_steps(Bucket::Partial, 1);
+        if !(policy.max_steps..=most).contains(&policy.max_steps_consecutive) {
+            let (got, least) = (policy.max_steps_consecutive, policy.max_steps);
+            return Err(PolicyError::MaxStepsConsecutive { got, least, most });
+        }
+        Ok(policy)
+    }
+}
+
+/// The widest window of which a full bucket can pay `attempts` failures with one unknown code of six digits.
+fn most_steps(bucket: Bucket, attempts: u64) -> u32 {
+    let held = bucket.capacity().units().saturating_sub(bucket.reserve(1).units());
+    let step = Odds::of_guess(1, SIX_DIGITS, 1).units().saturating_mul(attempts);
+    u32::try_from(held.checked_div(step).unwrap_or(0)).unwrap_or(u32::MAX)
+}
+
+/// Why figures make no [`WindowPolicy`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PolicyError {
+    /// No deviation is to be covered.
+    #[error("sigmas = 0 would expect every token's clock to be exactly where it was last seen: use 2")]
+    NoSigmas,
+    /// The window would be refused for its age even with a perfect clock.
+    #[error(
+        "max_code_age is {max_code_age:?}, but entry_delay, slack and jitter alone need {span:?}: raise it or shorten \
+         those"
+    )]
+    CodesTooYoung {
+        /// The limit that was given.
+        max_code_age: Duration,
+        /// What has to be covered when the time is known perfectly.
+        span: Duration,
+    },
+    /// Too few steps for any window, or more than the budget can pay.
+    #[error(
+        "max_steps is {got}: at least 2 are needed, as every wait crosses into another step, and at most {most}, so that \
+         four wrong codes of six digits can be paid for"
+    )]
+    MaxSteps {
+        /// What was given.
+        got: u32,
+        /// The most that the budget can pay.
+        most: u32,
+    },
+    /// Fewer steps than for one code, or more than the budget can pay.
+    #[error(
+        "max_steps_consecutive is {got}: at least {least} are needed (max_steps), and at most {most}, so that one pair \
+         of which one code is known can be paid for"
+    )]
+    MaxStepsConsecutive {
+        /// What was given.
+        got: u32,
+        /// `max_steps`.
+        least: u32,
+        /// The most that the budget can pay.
+        most: u32,
+    },
+}
