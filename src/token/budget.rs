@@ -22,7 +22,7 @@ const NANOS_PER_DAY: u128 = 86_400_000_000_000;
 ///
 /// // One code of six digits against three steps: 2148 / 2³¹ for each.
 /// let price = Odds::of_guess(3, 2148, 1);
-/// assert_eq!(price.as_e18(), 3_000_706_434_251);
+/// assert_eq!(price.as_e18(), 3_000_721_335_412);
 /// assert_eq!(price.to_string(), "3.001e-6");
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

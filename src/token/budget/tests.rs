@@ -28,8 +28,8 @@ fn single(width: u64) -> Charge {
 #[test]
 fn odds_of_guessing_are_exact_and_rounded_up() {
     for (width, guess, unknown, units) in [
-        (3, G, 1, 3 * 2148 << 33),
-        (6, G, 2, 6 * 2148 * 2148 << 2),
+        (3, G, 1, (3 * 2148) << 33),
+        (6, G, 2, (6 * 2148 * 2148) << 2),
         (6, G, 3, (6 * 2148 * 2148 * 2148_u64).div_ceil(1 << 29)),
         (1, 1, 3, 1), // 2⁻⁹³ is not nothing
         (0, G, 1, 0),
