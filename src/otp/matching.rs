@@ -50,6 +50,20 @@ impl<'c> From<&'c Code> for Consecutive<'c> {
     }
 }
 
+/// Two codes, the older one first.
+impl<'c> From<&'c [Code; 2]> for Consecutive<'c> {
+    fn from(codes: &'c [Code; 2]) -> Self {
+        Self { codes }
+    }
+}
+
+/// Three codes, the oldest first.
+impl<'c> From<&'c [Code; 3]> for Consecutive<'c> {
+    fn from(codes: &'c [Code; 3]) -> Self {
+        Self { codes }
+    }
+}
+
 /// What [`scan`] found.
 ///
 /// Of several codes, all may fit at a place that straddles the watermark: some of the steps are dead, some
