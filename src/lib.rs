@@ -4,6 +4,7 @@
 
 mod block_on;
 pub mod clock;
+pub mod event;
 #[cfg(feature = "ntp")]
 pub mod monitor;
 #[cfg(feature = "ntp")]

@@ -1,0 +1,178 @@
+//! What is said about every verdict: one [`SecurityEvent`], emitted through `tracing` with the target
+//! [`TARGET`] and returned to the caller.
+//!
+//! Names and fields are stable; new ones may be added. No field ever holds a secret or a code.
+//!
+//! | field | type | what it says |
+//! | --- | --- | --- |
+//! | `outcome` | text | one of the names below |
+//! | `token` | text | the caller's id of the token; absent for an unknown one |
+//! | `step_offset` | integer | the matched step minus the step of true time (the interval's midpoint); absent without a match |
+//! | `window_width` | integer | how many steps were looked at; absent where none were |
+//! | `price_e18` | integer | what was paid, in 10⁻¹⁸ |
+//! | `local_time` | RFC 3339 | what this host's system clock showed |
+//! | `true_time` | RFC 3339 | the interval's midpoint; absent where the time couldn't be told |
+//! | `half_width_ns` | integer | true time is within so many nanoseconds of `true_time` |
+//!
+//! `true_time` puts the logs of several hosts in one order, as far as their half-widths allow, whatever their system
+//! clocks say.
+//!
+//! | outcome | level | what happened |
+//! | --- | --- | --- |
+//! | `accepted` | INFO | a code was accepted; it will not be again |
+//! | `enrolled` | INFO | a token has a state now |
+//! | `wrong` | WARN | no code fitted, or not all of several; it was paid for |
+//! | `replay` | WARN | a code was shown that was used before, or that is older than one that was |
+//! | `throttled` | WARN | too many wrong codes: nothing was compared |
+//! | `consecutive_codes_needed` | WARN | too many wrong codes for a single one: two in a row were asked for |
+//! | `watermark_ahead` | WARN | a code from the future of this window was accepted before |
+//! | `busy` | WARN | too many attempts on this token at once |
+//! | `unknown_token` | WARN | an attempt without a token |
+//! | `enrolment_refused` | WARN | an enrolment's codes didn't fit, or the token has a state already |
+//! | `state_missing` | ERROR | the store knows nothing of a token that the caller knows: never enrolled, or the store was emptied |
+//! | `clock_untrusted` | ERROR | true time is not known well enough |
+//! | `token_unsuited` | ERROR | the token's period, digits or T0 can't be validated under this policy |
+//! | `store_failed` | ERROR | the store failed; nothing was accepted |
+//! | `no_randomness` | ERROR | the operating system gave no random bytes; nothing was accepted |
+
+use std::time::Duration;
+
+use crate::time::Timestamp;
+use crate::token::{Odds, TokenId};
+
+/// The `tracing` target of all events here.
+pub const TARGET: &str = "skewgate::security";
+
+/// What happened; see the table in the [module's documentation](self).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+#[expect(missing_docs, reason = "each is a row of the module's table")]
+pub enum Outcome {
+    Accepted,
+    Enrolled,
+    Wrong,
+    Replay,
+    Throttled,
+    ConsecutiveCodesNeeded,
+    WatermarkAhead,
+    Busy,
+    UnknownToken,
+    EnrolmentRefused,
+    StateMissing,
+    ClockUntrusted,
+    TokenUnsuited,
+    StoreFailed,
+    NoRandomness,
+}
+
+impl Outcome {
+    /// The stable name.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Enrolled => "enrolled",
+            Self::Wrong => "wrong",
+            Self::Replay => "replay",
+            Self::Throttled => "throttled",
+            Self::ConsecutiveCodesNeeded => "consecutive_codes_needed",
+            Self::WatermarkAhead => "watermark_ahead",
+            Self::Busy => "busy",
+            Self::UnknownToken => "unknown_token",
+            Self::EnrolmentRefused => "enrolment_refused",
+            Self::StateMissing => "state_missing",
+            Self::ClockUntrusted => "clock_untrusted",
+            Self::TokenUnsuited => "token_unsuited",
+            Self::StoreFailed => "store_failed",
+            Self::NoRandomness => "no_randomness",
+        }
+    }
+
+    const fn severity(self) -> Severity {
+        match self {
+            Self::Accepted | Self::Enrolled => Severity::Info,
+            Self::StateMissing
+            | Self::ClockUntrusted
+            | Self::TokenUnsuited
+            | Self::StoreFailed
+            | Self::NoRandomness => Severity::Error,
+            _ => Severity::Warn,
+        }
+    }
+}
+
+impl std::fmt::Display for Outcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+enum Severity {
+    Info,
+    Warn,
+    Error,
+}
+
+/// One verdict, as a log should remember it; see the [module's documentation](self) for its fields.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SecurityEvent {
+    /// What happened.
+    pub outcome: Outcome,
+    /// The token, unless it is unknown.
+    pub token: Option<TokenId>,
+    /// The matched step minus the step of true time.
+    pub step_offset: Option<i64>,
+    /// How many steps were looked at.
+    pub window_width: Option<u64>,
+    /// What was paid.
+    pub price: Odds,
+    /// What this host's system clock showed.
+    pub local_time: Timestamp,
+    /// The middle of the interval that contains true time.
+    pub true_time: Option<Timestamp>,
+    /// Half of that interval's width.
+    pub half_width: Option<Duration>,
+}
+
+impl SecurityEvent {
+    /// An event of which nothing else is known yet.
+    pub(crate) const fn new(outcome: Outcome, token: Option<TokenId>, local_time: Timestamp) -> Self {
+        Self {
+            outcome,
+            token,
+            step_offset: None,
+            window_width: None,
+            price: Odds::ZERO,
+            local_time,
+            true_time: None,
+            half_width: None,
+        }
+    }
+
+    /// Hands the event to `tracing`.
+    pub(crate) fn emit(&self) {
+        // The level of a `tracing` event is part of its call site, so each level needs one.
+        macro_rules! emit_at {
+            ($level:ident) => {
+                tracing::event!(
+                    target: TARGET,
+                    tracing::Level::$level,
+                    outcome = self.outcome.name(),
+                    token = self.token.as_ref().map(TokenId::as_str),
+                    step_offset = self.step_offset,
+                    window_width = self.window_width,
+                    price_e18 = self.price.as_e18(),
+                    local_time = %self.local_time,
+                    true_time = self.true_time.map(tracing::field::display),
+                    half_width_ns = self.half_width.map(|half| u64::try_from(half.as_nanos()).unwrap_or(u64::MAX)),
+                )
+            };
+        }
+        match self.outcome.severity() {
+            Severity::Info => emit_at!(INFO),
+            Severity::Warn => emit_at!(WARN),
+            Severity::Error => emit_at!(ERROR),
+        }
+    }
+}
