@@ -13,6 +13,7 @@ pub mod otp;
 pub mod store;
 pub mod time;
 pub mod token;
+pub mod validator;
 pub mod window;
 
 pub use block_on::block_on;

@@ -107,12 +107,7 @@ impl Window {
         codes: u8,
     ) -> Result<Self, WindowError> {
         let grid = Grid { period: check_clock(policy, period, now)?, t0 };
-        let reach = match codes {
-            0 | 1 => Duration::from_secs(30),
-            2 => Duration::from_secs(600),
-            _ => Duration::from_secs(3600),
-        };
-        let reach = SignedDuration::from(reach.min(policy.drift_model().max_drift)).wide();
+        let reach = SignedDuration::from(Self::enrolment_reach(policy, codes)).wide();
         let whole = Reach { from: nanos(now.earliest()) - reach, to: nanos(now.latest()) + reach };
         let span = grid.span(whole, i128::from(codes.saturating_sub(1)));
         let (ranges, runs) = Span::runs(span, Span::EMPTY).ok_or_else(|| WindowError::BeforeFirstStep {
@@ -122,6 +117,17 @@ impl Window {
             codes,
         })?;
         Ok(Self { ranges, runs, learned: span, learned_left_out: false })
+    }
+
+    /// How far off a token's clock may be when it is enrolled with so many consecutive codes.
+    #[must_use]
+    pub fn enrolment_reach(policy: &WindowPolicy, codes: u8) -> Duration {
+        let reach = match codes {
+            0 | 1 => Duration::from_secs(30),
+            2 => Duration::from_secs(600),
+            _ => Duration::from_secs(3600),
+        };
+        reach.min(policy.drift_model().max_drift)
     }
 
     /// The runs of steps, oldest first: one or two, not touching each other.

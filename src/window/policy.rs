@@ -52,7 +52,6 @@ impl Default for WindowPolicy {
 
 impl WindowPolicy {
     /// The default figures, to be changed.
-    #[must_use]
     pub fn builder() -> WindowPolicyBuilder {
         WindowPolicyBuilder { policy: Self::default() }
     }

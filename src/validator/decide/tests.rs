@@ -1,0 +1,279 @@
+use super::*;
+use crate::otp::{Code, Consecutive, Digits, Secret, scan};
+use crate::window::WindowError;
+
+/// The beginning of a step.
+const NOON: i64 = 1_780_315_200;
+
+fn totp() -> Totp {
+    Totp::builder(&Secret::from_bytes(b"12345678901234567890").unwrap()).build().unwrap()
+}
+
+fn step(offset: i64) -> TimeStep {
+    TimeStep::new(NOON / 30 + offset).unwrap()
+}
+
+fn code(offset: i64) -> Code {
+    totp().code_at(step(offset))
+}
+
+/// Fits none of the steps that are tried here.
+fn wrong() -> Code {
+    Code::parse("000000").unwrap()
+}
+
+fn at(second: i64) -> TimeInterval {
+    TimeInterval::around(Timestamp::from_unix_seconds(second).unwrap(), Duration::ZERO)
+}
+
+/// Ten seconds into the step of offset 0: the window is −1 to 0.
+fn now() -> TimeInterval {
+    at(NOON + 10)
+}
+
+fn state(watermark: Option<TimeStep>) -> TokenState {
+    let now = now().midpoint();
+    let drift = Drift::from_parts(SignedDuration::ZERO, 1_000_000_000_000, now, None);
+    TokenState { epoch: 0, watermark, nonce: [0; 8], drift, budget: Budget::full(now) }
+}
+
+fn admit_at(state: &TokenState, now: TimeInterval, codes: u8) -> Result<Admission, Reason> {
+    admit(state, &WindowPolicy::default(), &totp(), &now, codes)
+}
+
+fn decide_at(state: &TokenState, now: TimeInterval, codes: &[Code]) -> Result<Decision, Reason> {
+    let admission = admit_at(state, now, u8::try_from(codes.len()).unwrap())?;
+    let codes = Consecutive::new(codes).unwrap();
+    Ok(judge(&admission, scan(&totp(), admission.window().ranges(), admission.watermark(), codes)))
+}
+
+fn decide(state: &TokenState, codes: &[Code]) -> Decision {
+    decide_at(state, now(), codes).unwrap()
+}
+
+fn charge_of(decision: Decision) -> Charge {
+    match decision {
+        Decision::Wrong { charge, .. } => charge,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn advice_of(decision: Decision) -> Advice {
+    match decision {
+        Decision::Wrong { advice, .. } => advice,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn emptied(bucket: Bucket, parts: u64) -> TokenState {
+    let state = state(None);
+    let charge = Charge { bucket, cost: Odds::from_e12(parts) };
+    TokenState { budget: state.budget.charge(charge, now().earliest()), ..state }
+}
+
+#[test]
+fn a_fresh_code_is_accepted_and_teaches() {
+    for offset in [-1, 0] {
+        let Decision::Accept { step: accepted, drift } = decide(&state(None), &[code(offset)]) else {
+            panic!()
+        };
+        assert_eq!(accepted, step(offset));
+        assert_ne!(drift, state(None).drift);
+    }
+    assert!(
+        matches!(decide(&state(None), &[code(-1), code(0)]), Decision::Accept { step: s, .. } if s == step(0))
+    );
+    let three = [code(-2), code(-1), code(0)];
+    assert!(matches!(decide(&state(None), &three), Decision::Accept { step: s, .. } if s == step(0)));
+}
+
+#[test]
+fn a_used_code_is_a_replay_and_pays_nothing() {
+    assert_eq!(decide(&state(Some(step(0))), &[code(0)]), Decision::Replay);
+    assert_eq!(decide(&state(Some(step(0))), &[code(-1)]), Decision::Replay);
+    assert_eq!(decide(&state(Some(step(0))), &[code(-1), code(0)]), Decision::Replay);
+}
+
+#[test]
+fn a_wrong_code_pays_its_odds() {
+    let g = 2148;
+    for (codes, known, charge) in [
+        (vec![wrong()], 0, Odds::of_guess(2, g, 1)),
+        (vec![wrong(), wrong()], 0, Odds::of_guess(2, g, 2)),
+        (vec![code(-1), wrong()], 1, Odds::of_guess(2, g, 1)),
+        (vec![wrong(), code(0)], 1, Odds::of_guess(2, g, 1)),
+        (vec![wrong(), wrong(), wrong()], 0, Odds::of_guess(2, g, 3)),
+        (vec![code(-2), wrong(), wrong()], 1, Odds::of_guess(2, g, 2)),
+        (vec![code(-2), code(-1), wrong()], 2, Odds::of_guess(2, g, 1)),
+    ] {
+        let bucket = if known == 0 { Bucket::Blind } else { Bucket::Partial };
+        assert_eq!(charge_of(decide(&state(None), &codes)), Charge { bucket, cost: charge }, "{codes:?}");
+    }
+}
+
+#[test]
+fn first_right_second_wrong_answers_like_all_wrong() {
+    // Also where the budget is about to run out in either bucket.
+    for before in [
+        state(None),
+        emptied(Bucket::Blind, 28_000_000),
+        emptied(Bucket::Blind, 29_500_000),
+        emptied(Bucket::Partial, 16_000_000),
+    ] {
+        let answers =
+            [vec![code(-1), wrong()], vec![wrong(), code(0)], vec![code(0), code(0)], vec![wrong(), wrong()]]
+                .map(|codes| advice_of(decide(&before, &codes)));
+        assert!(answers.iter().all(|advice| *advice == answers[0]), "{answers:?}");
+    }
+}
+
+/// Who holds a used code must not have the next one confirmed: half of a pair is dead, so the pair is wrong, whether or
+/// not the other half is right.
+#[test]
+fn a_captured_code_is_no_half_of_a_pair() {
+    let used = state(Some(step(-1)));
+    let half_right = decide(&used, &[code(-1), code(0)]);
+    let guessed = decide(&used, &[code(-1), wrong()]);
+    assert_eq!(half_right, guessed);
+    assert_eq!(charge_of(guessed).bucket, Bucket::Partial);
+    // Nor of three, where two are fresh and right.
+    let used = state(Some(step(-2)));
+    assert_eq!(charge_of(decide(&used, &[code(-2), code(-1), code(0)])).bucket, Bucket::Partial);
+}
+
+#[test]
+fn no_subset_of_consecutive_codes_is_accepted() {
+    for codes in [
+        vec![wrong(), code(0)],
+        vec![code(0), wrong()],
+        vec![code(0), code(-1)], // not in this order
+        vec![code(-1), wrong(), code(0)],
+        vec![code(-2), code(0)], // not consecutive
+    ] {
+        assert!(matches!(decide(&state(None), &codes), Decision::Wrong { .. }), "{codes:?}");
+    }
+}
+
+/// The clock is set back, used codes work again (NodeLite#46).
+#[test]
+fn a_watermark_ahead_of_the_window_refuses_everything_and_says_until_when() {
+    let used = state(Some(step(120)));
+    for codes in [vec![code(0)], vec![code(120)], vec![code(121)], vec![wrong()]] {
+        let Err(Reason::WatermarkAhead { retry_after }) = decide_at(&used, now(), &codes) else { panic!() };
+        let then = now().midpoint() + SignedDuration::from(retry_after);
+        let admission = admit_at(&used, TimeInterval::around(then, Duration::ZERO), 1).unwrap();
+        assert!(admission.window().top() > step(120));
+        let too_early = then - SignedDuration::from_secs(61);
+        assert!(admit_at(&used, TimeInterval::around(too_early, Duration::ZERO), 1).is_err());
+    }
+}
+
+/// The used-code cache forgets before the window closes (Infisical#6112: 60 s against 90 s).
+#[test]
+fn a_watermark_outlives_every_window() {
+    let used = state(Some(step(0)));
+    for second in 0..600 {
+        match decide_at(&used, at(NOON + second), &[code(0)]) {
+            Ok(Decision::Replay | Decision::Wrong { .. }) | Err(Reason::WatermarkAhead { .. }) => {}
+            other => panic!("{second} s: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn an_empty_blind_bucket_asks_for_two_codes_and_takes_them() {
+    let tired = emptied(Bucket::Blind, 29_000_000);
+    assert!(matches!(decide_at(&tired, now(), &[code(0)]), Err(Reason::ConsecutiveCodesNeeded { count: 2 })));
+    assert!(matches!(decide(&tired, &[code(-1), code(0)]), Decision::Accept { .. }));
+}
+
+#[test]
+fn with_both_buckets_empty_it_waits_just_long_enough() {
+    let tired = emptied(Bucket::Blind, 29_000_000);
+    let charge = Charge { bucket: Bucket::Partial, cost: Odds::from_e12(20_000_000) };
+    let tired = TokenState { budget: tired.budget.charge(charge, now().earliest()), ..tired };
+    for codes in [1, 2, 3] {
+        let Err(Reason::Throttled { retry_after }) = admit_at(&tired, now(), codes) else { panic!() };
+        let then = now().midpoint() + SignedDuration::from(retry_after) + SignedDuration::from_secs(60);
+        let then = TimeInterval::around(then, Duration::ZERO);
+        assert!(
+            !matches!(admit_at(&tired, then, codes), Err(Reason::Throttled { .. })),
+            "{codes}: {retry_after:?}"
+        );
+        assert!(retry_after > Duration::from_secs(3600));
+    }
+}
+
+#[test]
+fn the_wrong_code_that_leaves_too_little_is_told_to_bring_two() {
+    // Two steps cost 2.0·10⁻⁶ and 10⁻⁶ stays: the last single code is the one that leaves less than 3·10⁻⁶.
+    for (spent, advice) in [(24_900_000, Advice::TryAgain), (25_100_000, Advice::ShowConsecutive(2))] {
+        assert_eq!(advice_of(decide(&emptied(Bucket::Blind, spent), &[wrong()])), advice);
+    }
+}
+
+#[test]
+fn what_a_single_code_cannot_reach_is_told_to_bring_two() {
+    let seen = now().midpoint() - SignedDuration::from_secs(90 * 86_400);
+    let unseen = TokenState {
+        drift: Drift::from_parts(SignedDuration::from_secs(100), 25_000_000_000_000, seen, None),
+        ..state(None)
+    };
+    assert_eq!(advice_of(decide(&unseen, &[wrong()])), Advice::ShowConsecutive(2));
+    assert!(matches!(decide(&unseen, &[code(2), code(3)]), Decision::Accept { .. }));
+    // A phone gets in as ever.
+    assert!(matches!(decide(&unseen, &[code(0)]), Decision::Accept { .. }));
+}
+
+#[test]
+fn the_clock_comes_before_watermark_and_budget() {
+    let vague = TimeInterval::around(now().midpoint(), Duration::from_secs(60));
+    let hopeless = TokenState { watermark: Some(step(9_000)), ..emptied(Bucket::Blind, 30_000_000) };
+    assert!(matches!(
+        admit_at(&hopeless, vague, 1),
+        Err(Reason::ClockUntrusted(super::super::ClockFault::TooUncertain(
+            WindowError::ClockTooUncertain { .. }
+        )))
+    ));
+    assert!(matches!(admit_at(&hopeless, now(), 1), Err(Reason::WatermarkAhead { .. })));
+}
+
+#[test]
+fn tokens_that_no_policy_could_validate_are_refused() {
+    let secret = Secret::from_bytes(b"12345678901234567890").unwrap();
+    let admit = |totp: Totp| admit(&state(None), &WindowPolicy::default(), &totp, &now(), 1);
+    let ten = Totp::builder(&secret).digits(Digits::TEN).build().unwrap();
+    assert!(matches!(admit(ten), Err(Reason::TokenUnsuited(TokenFault::Digits { got: 10 }))));
+    let short = Totp::builder(&secret).period(Duration::from_secs(1)).build().unwrap();
+    assert!(matches!(
+        admit(short),
+        Err(Reason::TokenUnsuited(TokenFault::NoWindow(WindowError::PeriodTooShort { .. })))
+    ));
+    let future = Totp::builder(&secret).t0(Timestamp::from_unix_seconds(NOON + 60).unwrap()).build().unwrap();
+    assert!(matches!(
+        admit(future),
+        Err(Reason::TokenUnsuited(TokenFault::NoWindow(WindowError::BeforeFirstStep { .. })))
+    ));
+}
+
+/// The trap of `budget`'s year of attack, but through the real decisions: whatever is shown whenever it is admitted, the
+/// sum of prices stays below 1 % in a year.
+#[test]
+fn a_year_of_attack_through_admission_stays_below_one_percent() {
+    let (mut state, mut paid, mut attempts) = (state(None), Odds::ZERO, 0_u32);
+    let mut second = NOON + 10;
+    while second < NOON + 365 * 86_400 {
+        for codes in [1, 2] {
+            let Ok(admission) = admit_at(&state, at(second), codes) else { continue };
+            // One code wrong, or the first of a pair known: the dearest that can be shown.
+            let found = Match { fresh: None, replayed: false, right_at_best: codes - 1 };
+            let charge = charge_of(judge(&admission, found));
+            state.budget = state.budget.charge(charge, at(second).earliest());
+            paid = paid.saturating_add(charge.cost);
+            attempts += 1;
+        }
+        second += 607;
+    }
+    assert!(paid < Odds::from_e12(10_000_000_000), "{paid} in {attempts} attempts");
+    assert!(paid > Odds::from_e12(8_000_000_000), "{paid}: the attack was not at full strength");
+}

@@ -1,0 +1,417 @@
+use super::*;
+use crate::block_on;
+use crate::otp::{Code, Secret};
+use crate::store::{MemoryStore, StoreError};
+use crate::time::sim::SimTime;
+use crate::time::{TimeError, Timestamp};
+use crate::token::{Bucket, TokenId};
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+mod faults;
+mod laws;
+
+/// The beginning of a step.
+const NOON: i64 = 1_780_315_200;
+
+fn at(second: i64) -> TimeInterval {
+    TimeInterval::around(Timestamp::from_unix_seconds(second).unwrap(), Duration::from_millis(10))
+}
+
+fn totp() -> Totp {
+    Totp::builder(&Secret::from_bytes(b"12345678901234567890").unwrap()).build().unwrap()
+}
+
+fn token() -> Token {
+    Token::new(TokenId::new("user-42").unwrap(), totp())
+}
+
+/// The code that a right clock shows so many seconds after noon.
+fn shown(second: i64) -> Code {
+    totp().code_at(TimeStep::new((NOON + second).div_euclid(30)).unwrap())
+}
+
+fn one(second: i64) -> Attempt {
+    Attempt::one(shown(second))
+}
+
+fn two(second: i64) -> Attempt {
+    Attempt::consecutive([shown(second - 30), shown(second)]).unwrap()
+}
+
+fn wrong() -> Attempt {
+    Attempt::parse("000000").unwrap()
+}
+
+/// A service: simulated time, a store, a validator.
+struct Service<S> {
+    time: Arc<SimTime>,
+    store: Arc<S>,
+    gate: Validator,
+}
+
+impl<S: StateStore + 'static> Service<S> {
+    fn new(store: S) -> Self {
+        let (time, store) = (Arc::new(SimTime::new(at(NOON))), Arc::new(store));
+        let gate = Validator::builder(store.clone(), time.clone()).build().unwrap();
+        Self { time, store, gate }
+    }
+
+    /// Enrolled a quarter of an hour before noon.
+    fn enrolled(store: S) -> Self {
+        let service = Self::new(store);
+        service.set(-900);
+        block_on(service.gate.enrol(&token(), &one(-910))).unwrap();
+        service.set(0);
+        service
+    }
+
+    fn set(&self, second: i64) {
+        self.time.set(Ok(at(NOON + second)));
+    }
+
+    fn show(&self, attempt: &Attempt) -> Verdict {
+        block_on(self.gate.validate(Some(&token()), attempt))
+    }
+
+    fn refusal(&self, attempt: &Attempt) -> Refused {
+        match self.show(attempt) {
+            Verdict::Refused(refused) => refused,
+            Verdict::Accepted(accepted) => panic!("{accepted:?}"),
+        }
+    }
+
+    fn state(&self) -> TokenState {
+        block_on(self.store.load(token().id())).unwrap().unwrap()
+    }
+}
+
+fn service() -> Service<MemoryStore> {
+    Service::enrolled(MemoryStore::new())
+}
+
+#[test]
+fn a_right_code_is_accepted_once() {
+    let service = service();
+    service.set(10);
+    let Verdict::Accepted(accepted) = service.show(&one(0)) else { panic!() };
+    assert_eq!(Some(accepted.step), TimeStep::new(NOON / 30));
+    assert_eq!(service.state().watermark, Some(accepted.step));
+    assert_eq!(service.state().drift, accepted.drift);
+    let again = service.refusal(&one(0));
+    assert!(matches!(again.reason(), Reason::Replay));
+    assert_eq!(again.advice(), Advice::WaitForNextCode);
+    service.set(35);
+    assert!(service.show(&one(30)).is_accepted());
+}
+
+/// No single use: CVE-2025-43798 (Liferay), CVE-2026-33473 (Vikunja).
+#[test]
+fn a_used_code_stays_used_for_as_long_as_any_window_could_reach_it() {
+    let service = service();
+    service.set(10);
+    assert!(service.show(&one(0)).is_accepted());
+    for second in 10..200 {
+        service.set(second);
+        assert!(!service.show(&one(0)).is_accepted(), "{second} s");
+    }
+}
+
+/// The clock is set back and used codes work again (NodeLite#46).
+#[test]
+fn a_clock_that_is_set_back_brings_no_used_code_back() {
+    let service = service();
+    for second in [10, 3_610] {
+        service.set(second);
+        assert!(service.show(&one(second)).is_accepted());
+    }
+    service.set(15);
+    for second in [10, 15, 40, 3_610] {
+        assert!(
+            matches!(service.refusal(&one(second)).reason(), Reason::WatermarkAhead { .. }),
+            "{second} s"
+        );
+    }
+    service.set(3_640);
+    assert!(service.show(&one(3_640)).is_accepted(), "and the next fresh code is let in");
+}
+
+/// Two adjacent steps with equal codes: the first match rejects a fresh code (Trilium#11448).
+#[test]
+fn equal_adjacent_codes_are_accepted_as_the_newer_step() {
+    let second = 62_075_368 * 30 - NOON;
+    let (older, newer) = (TimeStep::new(62_075_368).unwrap(), TimeStep::new(62_075_369).unwrap());
+    assert_eq!(*totp().code_at(older).expose(), *totp().code_at(newer).expose());
+
+    let service = Service::new(MemoryStore::new());
+    service.set(second - 900);
+    block_on(service.gate.enrol(&token(), &one(second - 910))).unwrap();
+    // Used at the older step, and fresh at the newer one.
+    service.set(second + 5);
+    assert!(service.show(&one(second + 5)).is_accepted());
+    assert_eq!(service.state().watermark, Some(older));
+    service.set(second + 35);
+    assert!(service.show(&one(second + 35)).is_accepted());
+    assert_eq!(service.state().watermark, Some(newer));
+    assert!(matches!(service.refusal(&one(second + 35)).reason(), Reason::Replay));
+}
+
+/// The compared code is normalised, the remembered one isn't: CVE-2025-6014 (Vault), CVE-2025-55003 (OpenBao).
+#[test]
+fn another_spelling_of_a_used_code_is_the_used_code() {
+    let service = service();
+    service.set(10);
+    let text = shown(0).expose().to_string();
+    let (left, right) = text.split_at(3);
+    assert!(service.show(&Attempt::parse(&text).unwrap()).is_accepted());
+    for spelling in [format!(" {text}\n"), format!("{left} {right}"), format!("{left}-{right}")] {
+        let attempt = Attempt::parse(&spelling).unwrap();
+        assert!(matches!(service.refusal(&attempt).reason(), Reason::Replay), "{spelling:?}");
+    }
+}
+
+/// The failure counter rolls back with the failed transaction: CVE-2026-35597 (Vikunja).
+#[test]
+fn what_a_wrong_code_paid_stays_paid() {
+    let service = service();
+    service.set(10);
+    let before = service.state().budget;
+    let refused = service.refusal(&wrong());
+    assert!(matches!(refused.reason(), Reason::Wrong));
+    let paid = refused.events()[0].price;
+    let charge = Charge { bucket: Bucket::Blind, cost: paid };
+    let owed = before.charge(charge, service.time.now().unwrap().earliest());
+    assert_eq!(service.state().budget, owed);
+    assert!(service.show(&one(10)).is_accepted());
+    assert!(matches!(service.refusal(&one(10)).reason(), Reason::Replay));
+    assert_eq!(service.state().budget, owed, "neither a success nor a replay changes it");
+}
+
+/// Throttling without locking the owner out (privacyidea#3741).
+#[test]
+fn a_flood_of_wrong_codes_does_not_lock_the_owner_out() {
+    let service = service();
+    service.set(10);
+    let mut wrongs = 0;
+    while matches!(service.refusal(&wrong()).reason(), Reason::Wrong) {
+        wrongs += 1;
+    }
+    assert!((2..20).contains(&wrongs), "{wrongs}");
+    let refused = service.refusal(&one(10));
+    assert!(matches!(refused.reason(), Reason::ConsecutiveCodesNeeded { count: 2 }));
+    assert_eq!(refused.advice(), Advice::ShowConsecutive(2));
+    assert!(service.show(&two(10)).is_accepted());
+}
+
+/// A forged future time lets a code be harvested, and accepting it pushes the watermark ahead of the owner.
+#[test]
+fn a_code_of_the_future_is_not_accepted_before_its_time_and_not_after_a_forged_one() {
+    let service = service();
+    service.set(10);
+    assert!(matches!(service.refusal(&one(600)).reason(), Reason::Wrong));
+    service.set(600);
+    assert!(service.show(&one(600)).is_accepted(), "this host was made to believe it");
+    service.set(20);
+    let refused = service.refusal(&one(20));
+    let Advice::RetryAfter(wait) = refused.advice() else { panic!("{refused:?}") };
+    assert!((Duration::from_secs(590)..Duration::from_secs(620)).contains(&wait), "{wait:?}");
+    // The drift is known to some seconds: a step later, to be sure, and a few seconds to read and type the code.
+    let then = 20 + i64::try_from(wait.as_secs()).unwrap() + 30;
+    service.set(then + 10);
+    assert!(service.show(&one(then)).is_accepted(), "{wait:?}");
+}
+
+#[test]
+fn no_time_no_verdict_on_a_code() {
+    let service = service();
+    service.time.set(Err(TimeError::NotMeasured));
+    let refused = service.refusal(&one(0));
+    assert!(matches!(refused.reason(), Reason::ClockUntrusted(ClockFault::Unknown(TimeError::NotMeasured))));
+    assert_eq!(refused.advice(), Advice::TellOperator);
+    let noon = Timestamp::from_unix_seconds(NOON).unwrap();
+    service.time.set(Ok(TimeInterval::around(noon, Duration::from_secs(60))));
+    assert!(matches!(service.refusal(&one(0)).reason(), Reason::ClockUntrusted(ClockFault::TooUncertain(_))));
+}
+
+#[test]
+fn only_enrolment_makes_a_state() {
+    let service = Service::new(MemoryStore::new());
+    let refused = service.refusal(&one(0));
+    assert!(matches!(refused.reason(), Reason::NotEnrolled));
+    assert_eq!(refused.events()[0].outcome, Outcome::StateMissing);
+    assert!(block_on(service.store.load(token().id())).unwrap().is_none());
+}
+
+#[test]
+fn an_unknown_user_is_refused_like_one_who_typed_a_wrong_code() {
+    let service = service();
+    service.set(10);
+    let Verdict::Refused(unknown) = block_on(service.gate.validate(None, &wrong())) else { panic!() };
+    assert_eq!(unknown.advice(), service.refusal(&wrong()).advice());
+    let event = &unknown.events()[0];
+    assert_eq!((event.outcome, &event.token, event.price), (Outcome::UnknownToken, &None, Odds::ZERO));
+}
+
+#[test]
+fn enrolment_learns_as_far_as_its_codes_pay_for() {
+    for (off, needed) in [(0, 1), (-15, 1), (-25, 1), (90, 2), (-580, 2), (640, 3), (-3_500, 3)] {
+        let codes =
+            |count: i64| Attempt::consecutive((0..count).rev().map(|back| shown(off - 30 * back))).unwrap();
+        for count in 1..=3 {
+            let service = Service::new(MemoryStore::new());
+            let enrolled = block_on(service.gate.enrol(&token(), &codes(count)));
+            if count < needed {
+                assert!(matches!(enrolled, Err(EnrolError::NoMatch { .. })), "{off} s with {count}");
+            } else {
+                let learned = enrolled.unwrap().drift.mean() - SignedDuration::from_secs(off);
+                assert!(learned.unsigned_abs() <= Duration::from_secs(26), "{off} s with {count}: {learned}");
+                // The code of enrolment is used, and the next one is found where it belongs.
+                assert!(matches!(service.refusal(&codes(1)).reason(), Reason::Replay));
+                service.set(70);
+                assert!(service.show(&one(70 + off - 5)).is_accepted(), "{off} s with {count}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_token_is_enrolled_once_and_starts_nearly_empty_where_the_store_forgets() {
+    let service = service();
+    let before = service.state();
+    assert!(matches!(block_on(service.gate.enrol(&token(), &one(0))), Err(EnrolError::AlreadyEnrolled)));
+    assert_eq!(service.state(), before);
+    let enrolled_at = at(NOON - 900).earliest();
+    assert_eq!(before.budget, Budget::nearly_empty(enrolled_at));
+}
+
+#[test]
+fn enrolment_needs_the_time_and_a_token_that_can_be_validated() {
+    let service = Service::new(MemoryStore::new());
+    let noon = Timestamp::from_unix_seconds(NOON).unwrap();
+    service.time.set(Ok(TimeInterval::around(noon, Duration::from_secs(60))));
+    assert!(matches!(
+        block_on(service.gate.enrol(&token(), &one(0))),
+        Err(EnrolError::ClockUntrusted(ClockFault::TooUncertain(_)))
+    ));
+    service.set(0);
+    let short =
+        Totp::builder(&Secret::from_bytes(&[7; 20]).unwrap()).period(Duration::from_secs(1)).build().unwrap();
+    let short = Token::new(TokenId::new("short").unwrap(), short);
+    assert!(matches!(block_on(service.gate.enrol(&short, &one(0))), Err(EnrolError::TokenUnsuited(_))));
+    assert!(service.store.is_empty());
+}
+
+#[test]
+fn many_threads_and_two_nodes_accept_one_code_once() {
+    for round in 0..20 {
+        let service = service();
+        let other = Validator::builder(service.store.clone(), service.time.clone()).build().unwrap();
+        service.set(10 + 60 * round);
+        let attempt = one(10 + 60 * round);
+        let accepted = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for thread in 0..8 {
+                let gate = if thread % 2 == 0 { &service.gate } else { &other };
+                let (attempt, accepted) = (&attempt, &accepted);
+                scope.spawn(move || {
+                    if block_on(gate.validate(Some(&token()), attempt)).is_accepted() {
+                        accepted.fetch_add(1, Ordering::SeqCst);
+                    }
+                });
+            }
+        });
+        assert_eq!(accepted.load(Ordering::SeqCst), 1);
+    }
+}
+
+#[test]
+fn events_say_what_happened_when_and_hold_no_code() {
+    let (service, log) = (service(), events::Log::default());
+    tracing::subscriber::with_default(log.clone(), || {
+        service.set(10);
+        let _ = service.show(&one(0));
+        let _ = service.show(&one(0));
+        let _ = service.show(&wrong());
+        let _ = service.show(&one(600));
+    });
+    let lines = log.lines();
+    assert_eq!(
+        lines[0],
+        "INFO skewgate::security outcome=accepted token=user-42 step_offset=0 window_width=3 price_e18=0 \
+         local_time=2026-06-01T12:00:10.000000000Z true_time=2026-06-01T12:00:10.000000000Z half_width_ns=10000000"
+    );
+    assert!(lines[1].starts_with("WARN skewgate::security outcome=replay token=user-42 window_width="));
+    assert!(lines[2].starts_with("WARN skewgate::security outcome=wrong token=user-42 window_width="));
+    assert!(!lines[2].contains("price_e18=0 "), "{}", lines[2]);
+    for code in [shown(0), shown(600)] {
+        assert!(!lines.iter().any(|line| line.contains(&*code.expose())));
+    }
+}
+
+/// Handlers of multi-threaded runtimes need futures that may move between threads.
+#[test]
+fn validators_and_their_futures_can_be_sent() {
+    fn sent<T: Send>(value: T) -> T {
+        value
+    }
+    fn shared<T: Clone + Send + Sync>(_: &T) {}
+    let service = service();
+    shared(&service.gate);
+    let (token, attempt) = (token(), wrong());
+    let verdict = sent(service.gate.validate(Some(&token), &attempt));
+    assert!(!block_on(verdict).is_accepted());
+    let enrolled = sent(service.gate.enrol(&token, &attempt));
+    assert!(block_on(enrolled).is_err());
+}
+
+/// Collects events as text.
+mod events {
+    use std::fmt::{Debug, Write};
+    use std::sync::{Arc, Mutex};
+    use tracing::field::{Field, Visit};
+    use tracing::span::{Attributes, Id, Record};
+    use tracing::{Event, Metadata, Subscriber};
+
+    #[derive(Clone, Default)]
+    pub(super) struct Log(Arc<Mutex<Vec<String>>>);
+
+    impl Log {
+        pub(super) fn lines(&self) -> Vec<String> {
+            self.0.lock().unwrap().clone()
+        }
+    }
+
+    struct Line(String);
+
+    impl Visit for Line {
+        fn record_str(&mut self, field: &Field, value: &str) {
+            write!(self.0, " {}={value}", field.name()).unwrap();
+        }
+
+        fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+            write!(self.0, " {}={value:?}", field.name()).unwrap();
+        }
+    }
+
+    impl Subscriber for Log {
+        fn enabled(&self, _: &Metadata<'_>) -> bool {
+            true
+        }
+
+        fn event(&self, event: &Event<'_>) {
+            let mut line = Line(format!("{} {}", event.metadata().level(), event.metadata().target()));
+            event.record(&mut line);
+            self.0.lock().unwrap().push(line.0);
+        }
+
+        fn new_span(&self, _: &Attributes<'_>) -> Id {
+            Id::from_u64(1)
+        }
+
+        fn record(&self, _: &Id, _: &Record<'_>) {}
+        fn record_follows_from(&self, _: &Id, _: &Id) {}
+        fn enter(&self, _: &Id) {}
+        fn exit(&self, _: &Id) {}
+    }
+}

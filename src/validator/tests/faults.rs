@@ -1,0 +1,274 @@
+//! A store that fails, forgets, repeats and dawdles on command.
+
+use super::*;
+use crate::store::{Enrol, StoreFuture};
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Mutex;
+use std::task::{Context, Poll, Waker};
+
+/// What goes wrong with an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fault {
+    /// It isn't done, and says so.
+    Fails,
+    /// It is done, but its answer is lost.
+    AnswerLost,
+    /// It is done, its answer is lost, and it is done once more by a client that believes in retrying.
+    Repeated,
+    /// Its future waits once before and once after it is done.
+    Slow,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Op {
+    Load,
+    Enrol,
+    Charge,
+    Accept,
+}
+
+#[derive(Default)]
+struct Scripted {
+    inner: MemoryStore,
+    faults: Mutex<Vec<(Op, Fault)>>,
+    done: Mutex<Vec<Op>>,
+}
+
+impl Scripted {
+    fn set(&self, op: Op, fault: Fault) {
+        self.faults.lock().unwrap().push((op, fault));
+    }
+
+    fn heal(&self) {
+        self.faults.lock().unwrap().clear();
+    }
+
+    /// What was done since the last time it was asked.
+    fn taken(&self) -> Vec<Op> {
+        std::mem::take(&mut self.done.lock().unwrap())
+    }
+
+    fn run<'a, T: Send + 'a>(
+        &'a self,
+        op: Op,
+        act: impl Fn() -> StoreFuture<'a, T> + Send + 'a,
+    ) -> StoreFuture<'a, T> {
+        let fault = self.faults.lock().unwrap().iter().find(|(at, _)| *at == op).map(|(_, fault)| *fault);
+        Box::pin(async move {
+            let lost = || StoreError::Failed { store: "scripted", source: "connection reset".into() };
+            if fault == Some(Fault::Fails) {
+                return Err(lost());
+            }
+            if fault == Some(Fault::Slow) {
+                once_later().await;
+            }
+            let answer = act().await;
+            self.done.lock().unwrap().push(op);
+            match fault {
+                Some(Fault::AnswerLost) => Err(lost()),
+                Some(Fault::Repeated) => act().await,
+                Some(Fault::Slow) => {
+                    once_later().await;
+                    answer
+                }
+                _ => answer,
+            }
+        })
+    }
+}
+
+async fn once_later() {
+    let mut waited = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut waited, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+impl StateStore for Scripted {
+    fn load<'a>(&'a self, id: &'a TokenId) -> StoreFuture<'a, Option<TokenState>> {
+        self.run(Op::Load, || self.inner.load(id))
+    }
+
+    fn enrol<'a>(&'a self, id: &'a TokenId, state: TokenState) -> StoreFuture<'a, Enrol> {
+        self.run(Op::Enrol, move || self.inner.enrol(id, state))
+    }
+
+    fn charge<'a>(&'a self, id: &'a TokenId, charge: Charge, now: Timestamp) -> StoreFuture<'a, Charged> {
+        self.run(Op::Charge, move || self.inner.charge(id, charge, now))
+    }
+
+    fn accept<'a>(&'a self, id: &'a TokenId, acceptance: Acceptance) -> StoreFuture<'a, Accept> {
+        self.run(Op::Accept, move || self.inner.accept(id, acceptance))
+    }
+
+    fn survives_restart(&self) -> bool {
+        true
+    }
+}
+
+fn scripted() -> Service<Scripted> {
+    let service = Service::enrolled(Scripted::default());
+    service.set(10);
+    service.store.taken();
+    service
+}
+
+#[test]
+fn a_durable_store_starts_with_a_full_budget() {
+    assert_eq!(scripted().state().budget, Budget::full(at(NOON - 900).earliest()));
+}
+
+#[test]
+fn a_store_that_fails_refuses_everybody_and_changes_nothing() {
+    for (op, attempt) in
+        [(Op::Load, one(10)), (Op::Load, wrong()), (Op::Charge, wrong()), (Op::Accept, one(10))]
+    {
+        let service = scripted();
+        let before = service.state();
+        service.store.set(op, Fault::Fails);
+        let refused = service.refusal(&attempt);
+        assert!(matches!(refused.reason(), Reason::StoreFailed(_)), "{op:?}");
+        assert_eq!(refused.advice(), Advice::TellOperator);
+        service.store.heal();
+        assert_eq!(service.state(), before, "{op:?}");
+        assert!(service.show(&one(10)).is_accepted(), "{op:?}: nothing is stuck");
+    }
+}
+
+#[test]
+fn a_lost_answer_is_a_refusal_and_the_code_is_used() {
+    let service = scripted();
+    service.store.set(Op::Accept, Fault::AnswerLost);
+    assert!(matches!(service.refusal(&one(10)).reason(), Reason::StoreFailed(_)));
+    service.store.heal();
+    assert!(matches!(service.refusal(&one(10)).reason(), Reason::Replay));
+    service.set(45);
+    assert!(service.show(&one(40)).is_accepted());
+}
+
+#[test]
+fn a_repeated_write_knows_its_own_win() {
+    let service = scripted();
+    service.store.set(Op::Accept, Fault::Repeated);
+    assert!(
+        service.show(&one(10)).is_accepted(),
+        "the second write lost against the first one, which was the same"
+    );
+    assert!(!service.show(&one(10)).is_accepted());
+
+    let service = Service::new(Scripted::default());
+    service.store.set(Op::Enrol, Fault::Repeated);
+    assert!(block_on(service.gate.enrol(&token(), &one(0))).is_ok());
+    assert!(matches!(block_on(service.gate.enrol(&token(), &one(0))), Err(EnrolError::AlreadyEnrolled)));
+}
+
+#[test]
+fn who_loses_the_race_is_a_replay() {
+    // Both nodes have loaded the same state before either writes.
+    let service = scripted();
+    let other = Validator::builder(service.store.clone(), service.time.clone()).build().unwrap();
+    service.store.set(Op::Load, Fault::Slow);
+    let (token, attempt) = (token(), one(10));
+    let mut first = pin!(service.gate.validate(Some(&token), &attempt));
+    let mut second = pin!(other.validate(Some(&token), &attempt));
+    let mut context = Context::from_waker(Waker::noop());
+    for _ in 0..2 {
+        assert!(first.as_mut().poll(&mut context).is_pending());
+        assert!(second.as_mut().poll(&mut context).is_pending());
+    }
+    assert_eq!(service.store.taken(), [Op::Load, Op::Load]);
+    assert!(block_on(first).is_accepted());
+    let Verdict::Refused(refused) = block_on(second) else { panic!() };
+    assert!(matches!(refused.reason(), Reason::Replay));
+}
+
+/// Dropped at every await, and after every number of polls.
+#[test]
+fn a_dropped_attempt_leaves_no_acceptance_without_its_write() {
+    for (op, attempt) in [(Op::Load, one(10)), (Op::Accept, one(10)), (Op::Charge, wrong())] {
+        for polls in 0..4 {
+            let service = scripted();
+            let before = service.state();
+            service.store.set(op, Fault::Slow);
+            let mut verdict = None;
+            {
+                let token = token();
+                let mut future = pin!(service.gate.validate(Some(&token), &attempt));
+                for _ in 0..polls {
+                    if let Poll::Ready(ready) = future.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+                    {
+                        verdict = Some(ready);
+                        break;
+                    }
+                }
+            }
+            service.store.heal();
+            let (wrote, after) = (service.store.taken().contains(&Op::Accept), service.state());
+            assert_eq!(after.watermark != before.watermark, wrote, "{op:?} after {polls}");
+            assert!(wrote || !verdict.as_ref().is_some_and(Verdict::is_accepted));
+            let refused_as_wrong = matches!(&verdict, Some(Verdict::Refused(refused)) if matches!(refused.reason(), Reason::Wrong));
+            assert!(!refused_as_wrong || after.budget != before.budget, "no verdict without its price");
+            // The turn isn't lost with the future, and a code that was written is used.
+            assert_eq!(service.show(&one(10)).is_accepted(), !wrote, "{op:?} after {polls}");
+        }
+    }
+}
+
+#[test]
+fn one_attempt_at_a_time_then_a_short_queue_then_busy() {
+    let service = scripted();
+    service.store.set(Op::Load, Fault::Slow);
+    let (token, attempt) = (token(), wrong());
+    let mut context = Context::from_waker(Waker::noop());
+    let mut waiting: Vec<_> =
+        (0..5).map(|_| Box::pin(service.gate.validate(Some(&token), &attempt))).collect();
+    for future in &mut waiting {
+        assert!(future.as_mut().poll(&mut context).is_pending());
+    }
+    let refused = service.refusal(&attempt);
+    assert!(matches!(refused.reason(), Reason::Busy));
+    assert_eq!(refused.advice(), Advice::RetryAfter(Duration::from_secs(1)));
+    assert_eq!(service.store.taken(), [], "nobody has got further than the first load");
+    drop(waiting);
+    assert!(matches!(service.refusal(&attempt).reason(), Reason::Wrong));
+}
+
+#[test]
+fn an_unknown_token_costs_the_same_work() {
+    let service = scripted();
+    let ops = |verdict: Verdict| {
+        let event = verdict.events()[0].clone();
+        (service.store.taken(), event.window_width)
+    };
+    let known = ops(service.show(&wrong()));
+    let nobody = || block_on(service.gate.validate(None, &wrong()));
+    let stranger = Token::new(TokenId::new("stranger").unwrap(), totp());
+    let first = ops(nobody());
+    assert_eq!(first.0, [Op::Load, Op::Charge, Op::Enrol], "the row is made when it is first needed");
+    let unknown = ops(nobody());
+    let not_enrolled = ops(block_on(service.gate.validate(Some(&stranger), &wrong())));
+    assert_eq!(known.0, [Op::Load, Op::Charge]);
+    assert_eq!(unknown.0, known.0);
+    assert_eq!(not_enrolled.0, known.0);
+    assert_eq!(unknown.1, not_enrolled.1);
+}
+
+/// A flushed store: absent state is a refusal, never "a new token".
+#[test]
+fn a_store_that_was_emptied_lets_nobody_in() {
+    let before = scripted();
+    assert!(before.show(&one(10)).is_accepted());
+    let flushed = Service::new(Scripted::default());
+    flushed.set(10);
+    for _ in 0..3 {
+        let refused = flushed.refusal(&one(10));
+        assert!(matches!(refused.reason(), Reason::NotEnrolled));
+        assert_eq!(refused.events()[0].outcome, Outcome::StateMissing);
+    }
+}

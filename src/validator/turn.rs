@@ -1,0 +1,234 @@
+//! One attempt at a time for each token, in the order of arrival.
+//!
+//! Attempts on one token that run side by side would all be admitted on the same budget before any of them has paid.
+//! Within a process they take turns; between processes the overdraft is at most one attempt each, since what is
+//! charged is charged in full.
+
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
+use std::future::poll_fn;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
+
+use crate::token::TokenId;
+
+/// How many attempts may wait for one token besides the one that has its turn. A person has one or two under way;
+/// more is a flood, which should not hold connections open.
+const WAITING: usize = 4;
+
+const SHARDS: usize = 16;
+
+/// Who has the turn for which token, and who waits for it.
+#[derive(Debug)]
+pub(super) struct Turns {
+    shards: [Mutex<HashMap<TokenId, Queue>>; SHARDS],
+    hasher: RandomState,
+}
+
+/// The front has the turn. That is the whole state: a turn is never handed to anybody who could drop it on the way.
+#[derive(Debug, Default)]
+struct Queue {
+    places: VecDeque<Place>,
+    next: u64,
+}
+
+#[derive(Debug)]
+struct Place {
+    number: u64,
+    waker: Option<Waker>,
+}
+
+impl Turns {
+    pub(super) fn new() -> Self {
+        Self { shards: Default::default(), hasher: RandomState::new() }
+    }
+
+    /// Takes a place at the end of the token's queue; `None` where the queue is full.
+    pub(super) fn queue<'a>(&'a self, id: &'a TokenId) -> Option<Turn<'a>> {
+        let mut queues = self.shard(id);
+        let queue = queues.entry(id.clone()).or_default();
+        if queue.places.len() > WAITING {
+            return None;
+        }
+        let number = queue.next;
+        queue.next = queue.next.wrapping_add(1);
+        queue.places.push_back(Place { number, waker: None });
+        Some(Turn { turns: self, id, number })
+    }
+
+    fn shard(&self, id: &TokenId) -> MutexGuard<'_, HashMap<TokenId, Queue>> {
+        let shard = usize::try_from(self.hasher.hash_one(id) % SHARDS as u64).unwrap_or(0);
+        self.shards[shard].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A place in a token's queue. Dropping it, whether or not its turn had come, lets the next one in.
+#[derive(Debug)]
+pub(super) struct Turn<'a> {
+    turns: &'a Turns,
+    id: &'a TokenId,
+    number: u64,
+}
+
+impl Turn<'_> {
+    /// Waits until this place is the front one.
+    pub(super) async fn come(&self) {
+        poll_fn(|context| {
+            let mut queues = self.turns.shard(self.id);
+            let Some(queue) = queues.get_mut(self.id) else { return Poll::Ready(()) };
+            match queue.places.iter().position(|place| place.number == self.number) {
+                Some(at) if at > 0 => {
+                    // The waker is kept under the lock under which the front is removed: no wake-up falls between.
+                    if let Some(place) = queue.places.get_mut(at) {
+                        place.waker = Some(context.waker().clone());
+                    }
+                    Poll::Pending
+                }
+                _ => Poll::Ready(()),
+            }
+        })
+        .await;
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let mut queues = self.turns.shard(self.id);
+        let Entry::Occupied(mut entry) = queues.entry(self.id.clone()) else { return };
+        let queue = entry.get_mut();
+        queue.places.retain(|place| place.number != self.number);
+        let next = queue.places.front_mut().and_then(|front| front.waker.take());
+        if queue.places.is_empty() {
+            entry.remove();
+        }
+        drop(queues);
+        // Outside of the lock: a waker may run the woken future on this thread.
+        if let Some(waker) = next {
+            waker.wake();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::block_on;
+    use std::future::Future;
+    use std::pin::pin;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Context, Wake};
+
+    #[derive(Default)]
+    struct Counter(AtomicUsize);
+
+    impl Wake for Counter {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    fn waker() -> (Arc<Counter>, Waker) {
+        let counter = Arc::new(Counter::default());
+        (Arc::clone(&counter), Waker::from(counter))
+    }
+
+    fn id(text: &str) -> TokenId {
+        TokenId::new(text).unwrap()
+    }
+
+    #[test]
+    fn the_queue_is_short_and_each_token_has_its_own() {
+        let (turns, a, b) = (Turns::new(), id("a"), id("b"));
+        let held: Vec<_> = (0..=WAITING).map(|_| turns.queue(&a).unwrap()).collect();
+        assert!(turns.queue(&a).is_none());
+        assert!(turns.queue(&b).is_some());
+        drop(held);
+        assert!(turns.queue(&a).is_some());
+    }
+
+    #[test]
+    fn turns_come_in_order_of_arrival() {
+        let (turns, a) = (Turns::new(), id("a"));
+        let first = turns.queue(&a).unwrap();
+        let second = turns.queue(&a).unwrap();
+        let third = turns.queue(&a).unwrap();
+        let ((second_woken, second_waker), (third_woken, third_waker)) = (waker(), waker());
+        let mut second_comes = Box::pin(second.come());
+        let mut third_comes = Box::pin(third.come());
+        assert!(second_comes.as_mut().poll(&mut Context::from_waker(&second_waker)).is_pending());
+        assert!(third_comes.as_mut().poll(&mut Context::from_waker(&third_waker)).is_pending());
+        block_on(first.come());
+        drop(first);
+        assert_eq!((second_woken.0.load(Ordering::SeqCst), third_woken.0.load(Ordering::SeqCst)), (1, 0));
+        assert!(third_comes.as_mut().poll(&mut Context::from_waker(&third_waker)).is_pending());
+        assert!(second_comes.as_mut().poll(&mut Context::from_waker(&second_waker)).is_ready());
+    }
+
+    #[test]
+    fn who_gives_up_waiting_is_skipped() {
+        let (turns, a) = (Turns::new(), id("a"));
+        let first = turns.queue(&a).unwrap();
+        let second = turns.queue(&a).unwrap();
+        let third = turns.queue(&a).unwrap();
+        let (woken, third_waker) = waker();
+        let mut third_comes = pin!(third.come());
+        assert!(third_comes.as_mut().poll(&mut Context::from_waker(&third_waker)).is_pending());
+        drop(second);
+        drop(first);
+        assert_eq!(woken.0.load(Ordering::SeqCst), 1);
+        assert!(third_comes.as_mut().poll(&mut Context::from_waker(&third_waker)).is_ready());
+    }
+
+    #[test]
+    fn who_gives_up_after_being_woken_wakes_the_next() {
+        let (turns, a) = (Turns::new(), id("a"));
+        let first = turns.queue(&a).unwrap();
+        let second = turns.queue(&a).unwrap();
+        let third = turns.queue(&a).unwrap();
+        let ((second_woken, second_waker), (third_woken, third_waker)) = (waker(), waker());
+        assert!(Box::pin(second.come()).as_mut().poll(&mut Context::from_waker(&second_waker)).is_pending());
+        assert!(Box::pin(third.come()).as_mut().poll(&mut Context::from_waker(&third_waker)).is_pending());
+        drop(first);
+        assert_eq!(second_woken.0.load(Ordering::SeqCst), 1);
+        drop(second); // it had the turn, but was never polled again
+        assert_eq!(third_woken.0.load(Ordering::SeqCst), 1);
+        block_on(third.come());
+    }
+
+    #[test]
+    fn nothing_is_left_behind() {
+        let (turns, a) = (Turns::new(), id("a"));
+        for _ in 0..3 {
+            let (first, second) = (turns.queue(&a).unwrap(), turns.queue(&a).unwrap());
+            block_on(first.come());
+            drop(first);
+            block_on(second.come());
+        }
+        assert!(turns.shards.iter().all(|shard| shard.lock().unwrap().is_empty()));
+    }
+
+    #[test]
+    fn only_one_has_the_turn_among_many_threads() {
+        let (turns, a, inside, done) = (Turns::new(), id("a"), AtomicUsize::new(0), AtomicUsize::new(0));
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for round in 0..2_000 {
+                        let turn = turns.queue(&a).unwrap();
+                        if round % 7 == 0 {
+                            continue; // gives up at once
+                        }
+                        block_on(turn.come());
+                        assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0);
+                        std::thread::yield_now();
+                        inside.fetch_sub(1, Ordering::SeqCst);
+                        done.fetch_add(1, Ordering::SeqCst);
+                    }
+                });
+            }
+        });
+        assert_eq!(done.load(Ordering::SeqCst), 4 * (2_000 - 286));
+    }
+}

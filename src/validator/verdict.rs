@@ -1,0 +1,222 @@
+//! What is answered.
+
+use std::time::Duration;
+
+use crate::event::{Outcome, SecurityEvent};
+use crate::otp::TimeStep;
+use crate::store::StoreError;
+use crate::time::TimeError;
+use crate::token::Drift;
+use crate::window::WindowError;
+
+/// A watermark that is further ahead than this is nothing that a user can wait for.
+const WORTH_WAITING: Duration = Duration::from_secs(3600);
+
+/// The answer to an attempt.
+#[derive(Debug)]
+#[must_use = "an attempt that isn't looked at lets everybody in, or nobody"]
+pub enum Verdict {
+    /// The code is right and has never been accepted before. Let its user in.
+    Accepted(Accepted),
+    /// Don't.
+    Refused(Refused),
+}
+
+impl Verdict {
+    /// True where the user may come in.
+    #[must_use]
+    pub const fn is_accepted(&self) -> bool {
+        matches!(self, Self::Accepted(_))
+    }
+
+    /// What a log should remember: already emitted through `tracing`.
+    #[must_use]
+    pub fn events(&self) -> &[SecurityEvent] {
+        match self {
+            Self::Accepted(accepted) => &accepted.events,
+            Self::Refused(refused) => &refused.events,
+        }
+    }
+}
+
+/// An accepted code.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Accepted {
+    /// The step of the code, the last one of several. Neither it nor any step before it is accepted again.
+    pub step: TimeStep,
+    /// What is known about the token's clock now.
+    pub drift: Drift,
+    /// What a log should remember: already emitted through `tracing`.
+    pub events: Vec<SecurityEvent>,
+}
+
+/// An attempt that was refused.
+#[derive(Debug)]
+pub struct Refused {
+    pub(super) reason: Reason,
+    pub(super) advice: Advice,
+    pub(super) events: Vec<SecurityEvent>,
+}
+
+impl Refused {
+    /// Why: for the service and its operator. Showing it to the user tells a guesser more than need be.
+    #[must_use]
+    pub const fn reason(&self) -> &Reason {
+        &self.reason
+    }
+
+    /// What the user should do.
+    #[must_use]
+    pub const fn advice(&self) -> Advice {
+        self.advice
+    }
+
+    /// What a log should remember: already emitted through `tracing`.
+    #[must_use]
+    pub fn events(&self) -> &[SecurityEvent] {
+        &self.events
+    }
+}
+
+/// What a user should be told to do. It depends on nothing that a guesser would like to know: with several codes it is
+/// the same whether some of them were right or none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Advice {
+    /// Type the code that the token shows now.
+    TryAgain,
+    /// Type so many codes that the token shows one after the other.
+    ShowConsecutive(u8),
+    /// This code was used. Wait until the token shows the next one.
+    WaitForNextCode,
+    /// Come back after this time.
+    RetryAfter(Duration),
+    /// Nothing that a user can mend.
+    TellOperator,
+}
+
+/// Why an attempt was refused.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Reason {
+    /// The code fits nowhere, or not all of several do.
+    #[error("the code fits no step of the window, or not all of several codes do")]
+    Wrong,
+    /// The code fits, but only where codes were used already.
+    #[error("the code was used before, or is older than one that was: wait for the next one")]
+    Replay,
+    /// The store has no state for the token, or there is no token.
+    #[error(
+        "there is no state for this token: enrol it; if it was enrolled, the store has lost data and must be restored"
+    )]
+    NotEnrolled,
+    /// True time isn't known well enough to judge any code.
+    #[error("no code can be judged without knowing the time: {0}")]
+    ClockUntrusted(#[source] ClockFault),
+    /// The token can't be validated under this policy, whatever the time.
+    #[error("this token can't be validated: {0}")]
+    TokenUnsuited(#[source] TokenFault),
+    /// Too many wrong codes. Nothing was compared.
+    #[error("too many wrong codes: one more can be tried in {retry_after:?}")]
+    Throttled {
+        /// When the next attempt can be paid for.
+        retry_after: Duration,
+    },
+    /// Too many wrong codes for another single one. Nothing was compared.
+    #[error("too many wrong codes for a single one: {count} consecutive codes are needed")]
+    ConsecutiveCodesNeeded {
+        /// How many codes an attempt must show now.
+        count: u8,
+    },
+    /// A step was accepted before that lies ahead of all that could be right now: the token or this host's clock ran ahead,
+    /// or somebody fed this host a time of the future.
+    #[error(
+        "a code from {retry_after:?} ahead of now was accepted before: wait, or have an administrator reset the token"
+    )]
+    WatermarkAhead {
+        /// When a step above it comes into the window.
+        retry_after: Duration,
+    },
+    /// Too many attempts on this token at once.
+    #[error("too many attempts on this token at once: try again when they are through")]
+    Busy,
+    /// The store failed. The attempt may have been paid for; nothing was accepted that a later verdict doesn't know of.
+    #[error(transparent)]
+    StoreFailed(#[from] StoreError),
+    /// The operating system gave no random bytes.
+    #[error("the operating system gave no random bytes: check its entropy source")]
+    NoRandomness,
+}
+
+/// Why the time is no ground to judge on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClockFault {
+    /// The time source has no interval to offer.
+    #[error(transparent)]
+    Unknown(#[from] TimeError),
+    /// Its interval is too wide for this token.
+    #[error(transparent)]
+    TooUncertain(WindowError),
+}
+
+/// Why a token can't be validated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TokenFault {
+    /// It has no window: its period is too short, or T0 lies in the future.
+    #[error(transparent)]
+    NoWindow(WindowError),
+    /// Its codes have more digits than a truncated hash can fill (RFC 4226 §5.3: 31 bits).
+    #[error("its codes have {got} digits, expected 6 to 8: with more the first ones hardly vary")]
+    Digits {
+        /// How many digits its codes have.
+        got: usize,
+    },
+}
+
+impl Reason {
+    pub(super) const fn from_window(error: WindowError) -> Self {
+        match error {
+            WindowError::ClockTooUncertain { .. } => Self::ClockUntrusted(ClockFault::TooUncertain(error)),
+            _ => Self::TokenUnsuited(TokenFault::NoWindow(error)),
+        }
+    }
+
+    /// What to do, where the reason alone decides it.
+    pub(super) fn advice(&self) -> Advice {
+        match *self {
+            Self::Wrong => Advice::TryAgain,
+            Self::Replay => Advice::WaitForNextCode,
+            Self::Throttled { retry_after } => Advice::RetryAfter(retry_after),
+            Self::ConsecutiveCodesNeeded { count } => Advice::ShowConsecutive(count),
+            Self::WatermarkAhead { retry_after } if retry_after <= WORTH_WAITING => {
+                Advice::RetryAfter(retry_after)
+            }
+            Self::Busy => Advice::RetryAfter(Duration::from_secs(1)),
+            Self::NotEnrolled
+            | Self::ClockUntrusted(_)
+            | Self::TokenUnsuited(_)
+            | Self::WatermarkAhead { .. }
+            | Self::StoreFailed(_)
+            | Self::NoRandomness => Advice::TellOperator,
+        }
+    }
+
+    pub(super) const fn outcome(&self) -> Outcome {
+        match self {
+            Self::Wrong => Outcome::Wrong,
+            Self::Replay => Outcome::Replay,
+            Self::NotEnrolled => Outcome::StateMissing,
+            Self::ClockUntrusted(_) => Outcome::ClockUntrusted,
+            Self::TokenUnsuited(_) => Outcome::TokenUnsuited,
+            Self::Throttled { .. } => Outcome::Throttled,
+            Self::ConsecutiveCodesNeeded { .. } => Outcome::ConsecutiveCodesNeeded,
+            Self::WatermarkAhead { .. } => Outcome::WatermarkAhead,
+            Self::Busy => Outcome::Busy,
+            Self::StoreFailed(_) => Outcome::StoreFailed,
+            Self::NoRandomness => Outcome::NoRandomness,
+        }
+    }
+}
