@@ -325,30 +325,6 @@ fn many_threads_and_two_nodes_accept_one_code_once() {
     }
 }
 
-#[test]
-fn events_say_what_happened_when_and_hold_no_code() {
-    let (service, log) = (service(), events::Log::default());
-    tracing::subscriber::with_default(log.clone(), || {
-        service.set(10);
-        let _ = service.show(&one(0));
-        let _ = service.show(&one(0));
-        let _ = service.show(&wrong());
-        let _ = service.show(&one(600));
-    });
-    let lines = log.lines();
-    assert_eq!(
-        lines[0],
-        "INFO skewgate::security outcome=accepted token=user-42 step_offset=0 window_width=3 price_e18=0 \
-         local_time=2026-06-01T12:00:10.000000000Z true_time=2026-06-01T12:00:10.000000000Z half_width_ns=10000000"
-    );
-    assert!(lines[1].starts_with("WARN skewgate::security outcome=replay token=user-42 window_width="));
-    assert!(lines[2].starts_with("WARN skewgate::security outcome=wrong token=user-42 window_width="));
-    assert!(!lines[2].contains("price_e18=0 "), "{}", lines[2]);
-    for code in [shown(0), shown(600)] {
-        assert!(!lines.iter().any(|line| line.contains(&*code.expose())));
-    }
-}
-
 /// Handlers of multi-threaded runtimes need futures that may move between threads.
 #[test]
 fn validators_and_their_futures_can_be_sent() {
@@ -363,55 +339,4 @@ fn validators_and_their_futures_can_be_sent() {
     assert!(!block_on(verdict).is_accepted());
     let enrolled = sent(service.gate.enrol(&token, &attempt));
     assert!(block_on(enrolled).is_err());
-}
-
-/// Collects events as text.
-mod events {
-    use std::fmt::{Debug, Write};
-    use std::sync::{Arc, Mutex};
-    use tracing::field::{Field, Visit};
-    use tracing::span::{Attributes, Id, Record};
-    use tracing::{Event, Metadata, Subscriber};
-
-    #[derive(Clone, Default)]
-    pub(super) struct Log(Arc<Mutex<Vec<String>>>);
-
-    impl Log {
-        pub(super) fn lines(&self) -> Vec<String> {
-            self.0.lock().unwrap().clone()
-        }
-    }
-
-    struct Line(String);
-
-    impl Visit for Line {
-        fn record_str(&mut self, field: &Field, value: &str) {
-            write!(self.0, " {}={value}", field.name()).unwrap();
-        }
-
-        fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-            write!(self.0, " {}={value:?}", field.name()).unwrap();
-        }
-    }
-
-    impl Subscriber for Log {
-        fn enabled(&self, _: &Metadata<'_>) -> bool {
-            true
-        }
-
-        fn event(&self, event: &Event<'_>) {
-            let mut line = Line(format!("{} {}", event.metadata().level(), event.metadata().target()));
-            event.record(&mut line);
-            self.0.lock().unwrap().push(line.0);
-        }
-
-        fn new_span(&self, _: &Attributes<'_>) -> Id {
-            Id::from_u64(1)
-        }
-
-        fn record(&self, _: &Id, _: &Record<'_>) {}
-        fn record_follows_from(&self, _: &Id, _: &Id) {}
-        fn enter(&self, _: &Id) {}
-        fn exit(&self, _: &Id) {}
-    }
 }

@@ -89,6 +89,20 @@ fn a_token_unseen_for_months_gets_in_with_a_right_clock_or_two_codes() {
 }
 
 #[test]
+fn a_single_code_is_not_looked_for_beyond_its_greatest_age_however_few_the_steps() {
+    let left_out = |deviation, codes| {
+        let (period, drift) = (Duration::from_secs(60), drift(0, deviation, NOON));
+        let window =
+            Window::compute(&WindowPolicy::default(), period, T0, &known(NOON, 0), &drift, codes).unwrap();
+        window.learned_left_out()
+    };
+    // 30 s of delay, 2 s of jitter and 4 σ: 120 s with σ = 22 s, at three or four steps.
+    assert!(!left_out(22, 1));
+    assert!(left_out(23, 1));
+    assert!(!left_out(23, 2));
+}
+
+#[test]
 fn an_uncertain_clock_widens_and_then_refuses() {
     let window = |half_width, second| compute(known(second, half_width), drift(0, 1, NOON), 1);
     let (sharp, vague) = (window(0, NOON + 10).unwrap(), window(40, NOON + 10).unwrap());

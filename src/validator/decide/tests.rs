@@ -113,9 +113,18 @@ fn a_wrong_code_pays_its_odds() {
 
 #[test]
 fn first_right_second_wrong_answers_like_all_wrong() {
-    // Also where the budget is about to run out in either bucket.
+    // Also where the budget is about to run out in either bucket, and where the last that a single code could spend is
+    // there to the nanosecond, so that the price of a pair, 2·10⁻¹², would take it.
+    let tired = emptied(Bucket::Blind, 29_000_000);
+    let single = Charge { bucket: Bucket::Blind, cost: Odds::of_guess(2, 2148, 1) };
+    let wait = tired.budget.wait_to_pay(single, 1, now().earliest()).unwrap();
+    let exact = Budget::from_parts(
+        tired.budget.full_at(Bucket::Blind) - SignedDuration::from(wait),
+        tired.budget.full_at(Bucket::Partial),
+    );
     for before in [
         state(None),
+        TokenState { budget: exact, ..tired },
         emptied(Bucket::Blind, 28_000_000),
         emptied(Bucket::Blind, 29_500_000),
         emptied(Bucket::Partial, 16_000_000),
