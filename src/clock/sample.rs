@@ -226,11 +226,16 @@ mod tests {
         assert!(moved.bound.contains(truth(&host)));
     }
 
+    /// Often nothing at all: then one side of the bound has no slack but the error terms.
+    fn travel() -> impl Strategy<Value = u64> {
+        prop_oneof![Just(0), 0_u64..2_000_000_000]
+    }
+
     proptest! {
         #[test]
         fn a_burst_on_a_wrong_rate_keeps_the_truth_inside(
             rate_ppb in prop::sample::select(vec![-100_000_i64, -50_000, 0, 50_000, 100_000]),
-            packets in prop::collection::vec((0_u64..50_000_000, 0_u64..1_000_000, 0_u64..50_000_000, 0_u64..64_000_000_000), 1..9),
+            packets in prop::collection::vec((travel(), travel(), travel(), 0_u64..64_000_000_000), 1..9),
         ) {
             let host = host(rate_ppb);
             let mut samples = Vec::new();

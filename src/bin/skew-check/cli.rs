@@ -25,6 +25,12 @@ const EXIT_STATUS: &str = "Exit status: 0 ok, 1 warning, 2 critical, 3 unknown (
 pub(crate) enum Command {
     /// Compare this host's clock with time sources.
     Probe(ProbeOptions),
+    /// Show the whole way from lying time servers to a login, on loopback only.
+    ///
+    /// Starts three honest time servers, one that lies by 45 s and a silent one, pretends that this host's clock
+    /// is 40 s slow, measures, and validates one-time passwords in the window that follows. Nothing is
+    /// installed, no clock is touched, no packet leaves this machine.
+    Demo,
 }
 
 #[derive(Debug, Args)]

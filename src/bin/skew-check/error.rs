@@ -14,6 +14,8 @@ pub(crate) enum CliError {
     Rules(#[from] RulesError),
     #[error("--warning ({warning}) is above --critical ({critical}): the warning must come first")]
     Thresholds { warning: humantime::Duration, critical: humantime::Duration },
+    #[error("the demonstration could not {step}: {detail}")]
+    Demo { step: &'static str, detail: String },
     #[error("writing the result failed: {0}")]
     Output(#[from] io::Error),
 }
@@ -24,6 +26,7 @@ impl CliError {
         match self {
             Self::Rules(RulesError::SingleSource) => Some("--allow-single allows it"),
             Self::Rules(RulesError::ImpossibleQuorum { .. }) => Some("--quorum sets it"),
+            Self::Demo { .. } => Some("it needs nothing but UDP and threads on 127.0.0.1"),
             _ => None,
         }
     }

@@ -4,6 +4,7 @@
 //! 3 unknown, which includes wrong usage.
 
 mod cli;
+mod demo;
 mod error;
 mod output;
 mod probe;
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
     cli.color.write_global();
     let done = match &cli.command {
         Command::Probe(options) => probe::run(options),
+        Command::Demo => demo::run(),
     };
     match done {
         Ok(status) => status.into(),

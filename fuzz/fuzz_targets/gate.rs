@@ -1,0 +1,83 @@
+//! Any sequence of clocks and attempts into *admit* and *judge*: no step is accepted twice, only codes that are right are
+//! accepted, and what was paid for never exceeds what the buckets held and were refilled with.
+#![no_main]
+
+use std::time::Duration;
+
+use arbitrary::Arbitrary;
+use libfuzzer_sys::fuzz_target;
+use skewgate::otp::{Code, Consecutive, Secret, TimeStep, Totp, scan};
+use skewgate::time::{SignedDuration, TimeInterval, Timestamp};
+use skewgate::token::{Bucket, Budget, Drift, DriftModel, Measurement, TokenState};
+use skewgate::validator::decide::{Decision, admit, judge};
+use skewgate::window::WindowPolicy;
+
+const NANOS_PER_DAY: i128 = 86_400_000_000_000;
+
+#[derive(Arbitrary, Debug)]
+struct Attempt {
+    /// The clock moves, either way.
+    seconds: i32,
+    half_width_ms: u16,
+    /// Steps from the present one, and whether the code is spoilt.
+    codes: [(i8, bool); 3],
+    count: u8,
+}
+
+fn step(number: i64) -> TimeStep {
+    TimeStep::new(number.max(0)).unwrap_or(TimeStep::ZERO)
+}
+
+fuzz_target!(|attempts: Vec<Attempt>| {
+    let secret = Secret::from_bytes(b"12345678901234567890").expect("a secret");
+    let totp = Totp::builder(&secret).build().expect("a token");
+    let policy = WindowPolicy::default();
+    let start = Timestamp::from_unix_nanos(1_800_000_000_000_000_000);
+    let began = TimeInterval::around(start, Duration::ZERO);
+    let first = totp.step_at(start).expect("after T0");
+    let measured = Measurement::new(&DriftModel::default(), first, totp.period(), totp.t0(), &began);
+    let mut state = TokenState {
+        epoch: 0,
+        watermark: Some(first),
+        nonce: [0; 8],
+        drift: Drift::first(&DriftModel::default(), measured),
+        budget: Budget::full(start),
+    };
+    let (mut now, mut latest) = (start, start);
+    let mut paid = [0_i128; 2];
+    for attempt in attempts.iter().take(200) {
+        now = now + SignedDuration::from_secs(i64::from(attempt.seconds) % 1_000_000);
+        let interval = TimeInterval::around(now, Duration::from_millis(attempt.half_width_ms.into()));
+        latest = latest.max(interval.earliest());
+        let present = totp.step_at(now).map_or(0, TimeStep::get);
+        let count = usize::from(attempt.count % 3) + 1;
+        let last = step(present + i64::from(attempt.codes[0].0));
+        let codes: Vec<Code> = (0..count)
+            .map(|index| {
+                let right = step(last.get() + index as i64 + 1 - count as i64);
+                let right = if index == 0 { right } else { step(right.get() + i64::from(attempt.codes[index].0 / 64)) };
+                if attempt.codes[index].1 { totp.code_at(step(right.get() + 1_000_000)) } else { totp.code_at(right) }
+            })
+            .collect();
+        let Ok(admission) = admit(&state, &policy, &totp, &interval, count as u8) else { continue };
+        let codes = Consecutive::new(&codes).expect("one to three");
+        match judge(&admission, scan(&totp, admission.window().ranges(), admission.watermark(), codes)) {
+            Decision::Accept { step, drift } => {
+                assert!(state.watermark.is_none_or(|watermark| watermark < step), "a step twice");
+                assert!(admission.window().contains(step));
+                state.watermark = Some(step);
+                state.drift = drift;
+            }
+            Decision::Replay => {}
+            Decision::Wrong { charge, .. } => {
+                state.budget = state.budget.charge(charge, interval.earliest());
+                paid[usize::from(charge.bucket == Bucket::Partial)] += i128::from(charge.cost.units());
+            }
+        }
+        for (bucket, paid) in [Bucket::Blind, Bucket::Partial].into_iter().zip(paid) {
+            let elapsed = i128::from((latest - start).as_nanos().max(0));
+            let refilled = (i128::from(bucket.refill_per_day().units()) * elapsed) / NANOS_PER_DAY;
+            assert!(paid <= i128::from(bucket.capacity().units()) + refilled + 1, "more was paid than there was");
+        }
+    }
+});
