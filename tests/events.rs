@@ -1,6 +1,8 @@
 //! What a log gets to see. A test of its own process: `tracing` decides for each call site once whether anybody listens,
 //! and other tests on other threads would be there first.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::fmt::{Debug, Write};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
