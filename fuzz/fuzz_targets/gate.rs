@@ -55,8 +55,16 @@ fuzz_target!(|attempts: Vec<Attempt>| {
         let codes: Vec<Code> = (0..count)
             .map(|index| {
                 let right = step(last.get() + index as i64 + 1 - count as i64);
-                let right = if index == 0 { right } else { step(right.get() + i64::from(attempt.codes[index].0 / 64)) };
-                if attempt.codes[index].1 { totp.code_at(step(right.get() + 1_000_000)) } else { totp.code_at(right) }
+                let right = if index == 0 {
+                    right
+                } else {
+                    step(right.get() + i64::from(attempt.codes[index].0 / 64))
+                };
+                if attempt.codes[index].1 {
+                    totp.code_at(step(right.get() + 1_000_000))
+                } else {
+                    totp.code_at(right)
+                }
             })
             .collect();
         let Ok(admission) = admit(&state, &policy, &totp, &interval, count as u8) else { continue };
@@ -77,7 +85,10 @@ fuzz_target!(|attempts: Vec<Attempt>| {
         for (bucket, paid) in [Bucket::Blind, Bucket::Partial].into_iter().zip(paid) {
             let elapsed = i128::from((latest - start).as_nanos().max(0));
             let refilled = (i128::from(bucket.refill_per_day().units()) * elapsed) / NANOS_PER_DAY;
-            assert!(paid <= i128::from(bucket.capacity().units()) + refilled + 1, "more was paid than there was");
+            assert!(
+                paid <= i128::from(bucket.capacity().units()) + refilled + 1,
+                "more was paid than there was"
+            );
         }
     }
 });

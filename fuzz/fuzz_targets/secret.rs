@@ -7,7 +7,8 @@ use skewgate::otp::Secret;
 fuzz_target!(|text: &str| {
     if let Ok(secret) = Secret::from_base32(text) {
         assert_eq!(secret.expose_base32().as_str(), text.trim_end_matches('='));
-        let lenient = Secret::from_base32_lenient(&text.to_lowercase()).expect("lenient takes what strict takes");
+        let lenient =
+            Secret::from_base32_lenient(&text.to_lowercase()).expect("lenient takes what strict takes");
         assert_eq!(lenient.expose_bytes(), secret.expose_bytes());
     }
     if let Ok(secret) = Secret::from_base32_lenient(text) {
