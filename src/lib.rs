@@ -99,3 +99,8 @@ pub mod security {}
 
 #[doc = include_str!("../CHANGELOG.md")]
 pub mod changelog {}
+
+/// The README's examples are tests.
+#[cfg(all(doctest, feature = "ntp"))]
+#[doc = include_str!("../README.md")]
+mod readme {}
