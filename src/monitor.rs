@@ -368,6 +368,7 @@ mod tests {
             interval: Duration::from_millis(5),
             timeout: Duration::from_millis(200),
             retries: 0,
+            ..Pace::default()
         };
         Monitor::builder()
             .options(Options { pace, allow_single: true, ..Options::default() })
@@ -415,7 +416,13 @@ mod tests {
         let estimate = |seconds: i64| {
             let offset = SignedDuration::from_secs(seconds);
             let bound = OffsetInterval::new(offset, offset).unwrap();
-            let bound = SourceBound { anchor: clock.raw(), bound, delay: SignedDuration::ZERO, samples: 1 };
+            let bound = SourceBound {
+                anchor: clock.raw(),
+                bound,
+                delay: SignedDuration::ZERO,
+                samples: 1,
+                kernel_stamped: 0,
+            };
             let rules = Rules::new(1, None, true, Limits::default()).unwrap();
             let vote = Vote { bound, leap: Leap::None };
             ClockEstimate::from_votes(&[vote], &rules, SignedDuration::ZERO).unwrap()

@@ -23,6 +23,7 @@ fn options() -> Options {
         interval: Duration::from_millis(20),
         timeout: Duration::from_millis(400),
         retries: 1,
+        ..Pace::default()
     };
     Options { pace, allow_single: true, ..Options::default() }
 }

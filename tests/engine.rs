@@ -9,14 +9,14 @@ use skewgate::ntp::{
     SourceError, Stray, Verdict, Warning, measure,
 };
 use skewgate::time::sim::Pretend;
-use skewgate::time::{SignedDuration, os::OsClock};
+use skewgate::time::{LocalClock, SignedDuration, os::OsClock};
 
 fn options() -> Options {
     let pace = Pace {
         samples: 2,
         interval: Duration::from_millis(5),
         timeout: Duration::from_millis(150),
-        retries: 1,
+        ..Pace::default()
     };
     Options { pace, allow_single: true, ..Options::default() }
 }
@@ -187,6 +187,37 @@ fn a_server_that_dies_in_the_middle_leaves_what_it_said() {
 }
 
 #[test]
+fn a_kiss_after_a_good_reply_takes_nothing_back() {
+    // The first reply announces a leap second; the second is a kiss of stratum 0 and LI 3.
+    let measurement = ask_one(Script::rewriting(|mut reply, before| {
+        reply.leap = Leap::Insert;
+        if before > 0 {
+            reply.leap = Leap::Unsynchronised;
+            reply.stratum = 0;
+            reply.reference_id = ReferenceId::from_bytes(*b"RATE");
+        }
+        vec![reply.to_bytes().to_vec()]
+    }));
+    let report = &measurement.reports[0];
+    assert_eq!(report.error, Some(SourceError::Kiss(KissCode::Rate)));
+    assert_eq!((report.header.unwrap().stratum, report.vote().unwrap().leap), (2, Leap::Insert));
+}
+
+#[test]
+fn what_was_wrong_before_a_reply_is_forgotten() {
+    // A stray, then a right reply, then silence: it did answer, and two requests were left without a reply.
+    let measurement = ask_one(Script::rewriting(|reply, before| match before {
+        0 => vec![vec![0xff; 48], reply.to_bytes().to_vec()],
+        _ => Vec::new(),
+    }));
+    assert!(
+        matches!(measurement.reports[0].error, Some(SourceError::Timeout { requests: 2, .. })),
+        "{measurement:?}"
+    );
+    assert!(measurement.reports[0].bound.is_some());
+}
+
+#[test]
 fn a_kiss_ends_the_asking() {
     for (code, kiss) in [(*b"RATE", KissCode::Rate), (*b"DENY", KissCode::Deny), (*b"RSTR", KissCode::Rstr)] {
         let server = serve(Script {
@@ -287,4 +318,79 @@ fn both_families_work_side_by_side() {
     let v6 = Responder::spawn("[::1]:0".parse().unwrap(), Script::default(), OsClock).unwrap();
     let measurement = ask(&[&v4, &v6]);
     assert_eq!(measurement.estimate.unwrap().agreeing(), 2);
+}
+
+#[test]
+fn a_flood_of_datagrams_keeps_no_measurement_from_ending() {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    let (flooding, done) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let flooder = UdpSocket::bind("127.0.0.1:0").unwrap();
+    flooder.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    let address = flooder.local_addr().unwrap();
+    let thread = std::thread::spawn({
+        let (flooding, done) = (Arc::clone(&flooding), Arc::clone(&done));
+        move || {
+            let (_, from) = flooder.recv_from(&mut [0; 48]).unwrap();
+            flooding.store(true, Ordering::SeqCst);
+            // Until it is told to stop, which a measurement that doesn't end never does.
+            while !done.load(Ordering::SeqCst) {
+                flooder.send_to(&[0xff; 48], from).unwrap();
+            }
+        }
+    });
+    let measurement = measure(&[Source::new(address.into())], &options(), &OsClock).unwrap();
+    assert!(flooding.load(Ordering::SeqCst));
+    done.store(true, Ordering::SeqCst);
+    thread.join().unwrap();
+    assert!(matches!(measurement.reports[0].error, Some(SourceError::OnlyStrays { .. })), "{measurement:?}");
+}
+
+#[test]
+fn no_more_is_sent_than_the_rate_allows() {
+    let server = serve(Script::default());
+    // One vote, but sixty sources that are asked: 32 at once, the others at 100 a second.
+    let sources: Vec<_> = (0..60).map(|_| source(&server)).collect();
+    let pace = Pace { samples: 1, max_rate: std::num::NonZeroU32::new(100), ..options().pace };
+    let start = OsClock.raw();
+    let measurement = measure(&sources, &Options { pace, ..options() }, &OsClock).unwrap();
+    let took = (OsClock.raw() - start).unsigned_abs();
+    assert!(took >= Duration::from_millis(270), "{took:?}");
+    assert!(measurement.reports.iter().all(|report| report.bound.is_some()));
+}
+
+#[test]
+fn no_more_replies_are_waited_for_than_may_be() {
+    let silent: Vec<_> = (0..4).map(|_| serve(Script::silent())).collect();
+    let sources: Vec<_> = silent.iter().map(source).collect();
+    let pace = Pace { timeout: Duration::from_millis(50), max_in_flight: 1, ..options().pace };
+    let start = OsClock.raw();
+    let measurement = measure(&sources, &Options { pace, ..options() }, &OsClock).unwrap();
+    // One after the other: four sources, two requests each.
+    let took = (OsClock.raw() - start).unsigned_abs();
+    assert!(took >= Duration::from_millis(8 * 50), "{took:?}");
+    assert!(
+        measurement
+            .reports
+            .iter()
+            .all(|report| matches!(report.error, Some(SourceError::Timeout { requests: 2, .. })))
+    );
+}
+
+#[test]
+fn many_sources_at_once_all_get_their_answers() {
+    let servers: Vec<_> = (0..4).map(|_| serve(Script::default())).collect();
+    let sources: Vec<_> = (0..500).map(|index| source(&servers[index % 4])).collect();
+    let pace = Pace { max_rate: None, timeout: Duration::from_secs(5), ..options().pace };
+    let measurement = measure(&sources, &Options { pace, ..options() }, &OsClock).unwrap();
+    assert!(measurement.reports.iter().all(|report| report.bound.is_some_and(|bound| bound.samples == 2)));
+    if cfg!(target_os = "linux") {
+        assert!(
+            measurement
+                .reports
+                .iter()
+                .any(|report| report.bound.is_some_and(|bound| bound.kernel_stamped > 0))
+        );
+    }
 }

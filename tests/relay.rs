@@ -23,6 +23,7 @@ fn options() -> Options {
         interval: Duration::from_millis(50),
         timeout: Duration::from_millis(300),
         retries: 15,
+        ..Pace::default()
     };
     Options { pace, allow_single: true, ..Options::default() }
 }

@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use skewgate::clock::MaxDrift;
+use skewgate::clock::{MaxDrift, Reception};
 use skewgate::ntp::{Header, Refusal, ReplyLimits, Request, SourceError, Travel};
 use skewgate::time::{RawInstant, SignedDuration};
 
@@ -19,7 +19,8 @@ fuzz_target!(|input: ([u8; 24], [u8; 16], u32, bool)| {
     }
     assert_eq!(Header::from_bytes(&datagram).to_bytes()[12..], datagram[12..]);
     let t1 = RawInstant::from_nanos(1_000_000_000);
-    let travel = Travel { t1, t4: t1 + SignedDuration::from_micros(travel_us.into()), local: None };
+    let t4 = t1 + SignedDuration::from_micros(travel_us.into());
+    let travel = Travel { t1, t4, reception: Reception::Process, local: None };
     let request = Request::new(NONCE).expect("a request");
     match request.judge(&datagram, &travel, &ReplyLimits::default(), MaxDrift::default()) {
         Ok(reply) => {

@@ -272,7 +272,10 @@ mod tests {
         let bound =
             OffsetInterval::new(SignedDuration::from_nanos(lo), SignedDuration::from_nanos(hi)).unwrap();
         let anchor = RawInstant::from_nanos(anchor);
-        Vote { bound: SourceBound { anchor, bound, delay: SignedDuration::ZERO, samples: 1 }, leap }
+        Vote {
+            bound: SourceBound { anchor, bound, delay: SignedDuration::ZERO, samples: 1, kernel_stamped: 0 },
+            leap,
+        }
     }
 
     fn estimate(votes: &[Vote], limits: Limits) -> ClockEstimate {
@@ -282,6 +285,15 @@ mod tests {
 
     fn raw(seconds: i64) -> RawInstant {
         RawInstant::from_nanos(seconds * SECOND)
+    }
+
+    fn reading(before: RawInstant, after: RawInstant) -> SystemReading {
+        SystemReading {
+            before,
+            realtime: Timestamp::from_unix_nanos(0),
+            boottime: SignedDuration::ZERO,
+            after,
+        }
     }
 
     #[test]
@@ -301,8 +313,7 @@ mod tests {
     #[test]
     fn setting_the_system_clock_does_not_move_the_estimate() {
         let estimate = estimate(&[vote(0, 5 * SECOND, 5 * SECOND + 10, Leap::None)], Limits::default());
-        let reading =
-            SystemReading { before: raw(1), realtime: Timestamp::from_unix_nanos(0), after: raw(1) };
+        let reading = reading(raw(1), raw(1));
         let stepped = SystemReading { realtime: Timestamp::from_unix_nanos(SECOND), ..reading };
         assert_eq!(
             estimate.system_offset(&reading).lo() - estimate.system_offset(&stepped).lo(),
@@ -317,8 +328,7 @@ mod tests {
     #[test]
     fn a_slow_reading_of_the_system_clock_widens_the_offset() {
         let estimate = estimate(&[vote(0, 0, 0, Leap::None)], Limits::default());
-        let reading =
-            SystemReading { before: raw(0), realtime: Timestamp::from_unix_nanos(0), after: raw(2) };
+        let reading = reading(raw(0), raw(2));
         let offset = estimate.system_offset(&reading);
         assert!(offset.contains(SignedDuration::ZERO) && offset.contains(SignedDuration::from_secs(2)));
     }

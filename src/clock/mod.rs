@@ -19,5 +19,5 @@ pub use drift::MaxDrift;
 pub use error::{Inconsistent, NoEstimate, RulesError};
 pub use estimate::{ClockEstimate, Limits, Rules, Vote};
 pub use offset::OffsetInterval;
-pub use sample::{Exchange, Leap, Sample, SourceBound};
+pub use sample::{Exchange, Leap, Reception, Sample, SourceBound};
 pub use select::{Selection, select};

@@ -23,6 +23,8 @@ pub struct Exchange {
     pub t3: Timestamp,
     /// Raw timeline: when the reply was received, or later.
     pub t4: RawInstant,
+    /// Who saw it arrive.
+    pub reception: Reception,
     /// Round trip from the server to its primary reference.
     pub root_delay: Duration,
     /// The server's own bound on its error, without that delay.
@@ -70,7 +72,7 @@ impl Exchange {
         let lo = utc_minus_raw(self.t3, self.t4) - error;
         let hi = utc_minus_raw(self.t2, self.t1) + error + max_drift.growth(self.t4 - self.t1);
         let bound = OffsetInterval::new(lo, hi).ok_or(Inconsistent)?;
-        Ok(Sample { anchor: self.t4, bound, delay: self.delay() })
+        Ok(Sample { anchor: self.t4, bound, delay: self.delay(), reception: self.reception })
     }
 }
 
@@ -88,6 +90,17 @@ pub struct Sample {
     pub bound: OffsetInterval,
     /// δ, the round trip.
     pub delay: SignedDuration,
+    /// Who saw the reply arrive.
+    pub reception: Reception,
+}
+
+/// Where T4 comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reception {
+    /// The kernel's stamp: the delay does not contain how long this process waited for a processor.
+    Kernel,
+    /// This process, when it took the reply in: later than it arrived, so the bound is wider, and as true.
+    Process,
 }
 
 /// What a burst of exchanges with one source proves together.
@@ -101,6 +114,8 @@ pub struct SourceBound {
     pub delay: SignedDuration,
     /// How many samples there were.
     pub samples: usize,
+    /// How many of these have a T4 of the kernel's.
+    pub kernel_stamped: usize,
 }
 
 impl SourceBound {
@@ -122,7 +137,8 @@ impl SourceBound {
             bound = bound.intersection(aged).ok_or(Inconsistent)?;
             delay = delay.min(sample.delay);
         }
-        Ok(Self { anchor: last.anchor, bound, delay, samples: samples.len() })
+        let kernel_stamped = samples.iter().filter(|sample| sample.reception == Reception::Kernel).count();
+        Ok(Self { anchor: last.anchor, bound, delay, samples: samples.len(), kernel_stamped })
     }
 }
 
@@ -159,6 +175,7 @@ mod tests {
             t2,
             t3,
             t4: host.raw(),
+            reception: Reception::Process,
             root_delay: Duration::ZERO,
             root_dispersion: Duration::ZERO,
             server_precision: Duration::ZERO,

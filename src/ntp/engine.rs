@@ -1,22 +1,25 @@
-//! Sockets, deadlines and retries: many exchanges at once, on one thread.
+//! Deadlines, retries and pacing: many exchanges at once, on one thread.
 //!
-//! Two unconnected sockets at the most, one for each family, on random ports (RFC 9109); exchanges are told
-//! apart by nonce and address. A datagram that is no reply to one of them is skipped, and the exchange that
-//! it pretended to answer lives on: otherwise anybody could end a measurement with one packet.
+//! Exchanges are told apart by nonce and address. A datagram that is no reply to one of them is skipped, and the
+//! exchange that it pretended to answer lives on: otherwise anybody could end a measurement with one packet. After every
+//! batch of datagrams the deadlines have their turn: otherwise a flood of them could keep a measurement from ending.
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
-use std::io::{self, ErrorKind};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
 use std::time::Duration;
-
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::exchange::{Reply, ReplyLimits, Request, Travel};
 use super::packet::{HEADER_LENGTH, Header};
+use super::sockets::{BATCH, Incoming, Outgoing, Sockets, local_address_towards};
+use super::stamp::Stamps;
 use super::{SourceError, Stray};
 use crate::clock::{MaxDrift, Sample};
 use crate::time::{LocalClock, RawInstant, SignedDuration};
+
+/// After a pause, so many packets may be made up for at once.
+const BURST: i64 = 32;
 
 /// How the sources are asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,11 +33,24 @@ pub struct Pace {
     /// How often a request is sent again when there is no reply, before the next address of the source is
     /// tried. Default 1.
     pub retries: u32,
+    /// How many packets are sent a second, over all sources, so that asking many is no flood. Default 5,000; `None`: as
+    /// fast as they can be sent.
+    pub max_rate: Option<NonZeroU32>,
+    /// How many replies are waited for at once. Default 4,096, and never more than the socket's buffer holds: what
+    /// doesn't fit there is lost.
+    pub max_in_flight: usize,
 }
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { samples: 4, interval: Duration::from_millis(200), timeout: Duration::from_secs(1), retries: 1 }
+        Self {
+            samples: 4,
+            interval: Duration::from_millis(200),
+            timeout: Duration::from_secs(1),
+            retries: 1,
+            max_rate: NonZeroU32::new(5_000),
+            max_in_flight: 4_096,
+        }
     }
 }
 
@@ -45,7 +61,7 @@ pub(super) struct Conversation {
     pub(super) address: Option<SocketAddr>,
     /// The samples of the replies that were accepted.
     pub(super) samples: Vec<Sample>,
-    /// The header of the last reply, accepted or refused.
+    /// The header of the last reply that was accepted; where none was, of the last one that was refused.
     pub(super) header: Option<Header>,
     /// Why there are no samples, or no more.
     pub(super) error: Option<SourceError>,
@@ -61,15 +77,26 @@ pub(super) fn converse(
     max_drift: MaxDrift,
     clock: &dyn LocalClock,
 ) -> Vec<Conversation> {
+    let targets: Vec<_> = targets.into_iter().map(|addresses| Target::new(addresses, pace)).collect();
+    let askable = (0..targets.len()).filter(|&index| targets[index].conversation.address.is_some());
     let mut engine = Engine {
+        ready: askable.collect(),
         pace,
         limits,
         max_drift,
         clock,
         sockets: Sockets::default(),
-        targets: targets.into_iter().map(Target::new).collect(),
+        stamps: Stamps::new(clock.system()),
+        targets,
+        asked: HashMap::new(),
         in_flight: HashMap::new(),
-        timers: BinaryHeap::new(),
+        expiring: VecDeque::new(),
+        resting: VecDeque::new(),
+        next_send: clock.raw(),
+        stalled: false,
+        nonces: Nonces::default(),
+        outbox: Vec::with_capacity(BATCH),
+        inbox: Vec::with_capacity(2 * BATCH),
     };
     engine.run();
     engine.targets.into_iter().map(|target| target.conversation).collect()
@@ -81,10 +108,26 @@ struct Engine<'a> {
     max_drift: MaxDrift,
     clock: &'a dyn LocalClock,
     sockets: Sockets,
+    stamps: Stamps,
     targets: Vec<Target>,
+    /// Which target was asked at an address, to tell why nothing usable came from it.
+    asked: HashMap<(IpAddr, u16), usize>,
     /// By nonce.
     in_flight: HashMap<u64, InFlight>,
-    timers: BinaryHeap<Reverse<Timer>>,
+    /// Targets that wait to be asked, in order.
+    ready: VecDeque<usize>,
+    /// When the wait for a nonce ends. All waits are equally long: the first to begin is the first to end.
+    expiring: VecDeque<(RawInstant, u64)>,
+    /// When a target's pause ends. All pauses are equally long.
+    resting: VecDeque<(RawInstant, usize)>,
+    /// Before this, `max_rate` lets nothing out.
+    next_send: RawInstant,
+    /// As many replies are waited for as may be: a reply or an expiry must come before the next send.
+    stalled: bool,
+    nonces: Nonces,
+    /// What is about to be sent, all of it to one family.
+    outbox: Vec<Outgoing>,
+    inbox: Vec<Incoming>,
 }
 
 struct InFlight {
@@ -94,46 +137,31 @@ struct InFlight {
     t1: RawInstant,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Timer {
-    due: RawInstant,
-    action: Action,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Action {
-    /// Send this target its next request.
-    Send { target: usize },
-    /// Give up on the reply with this nonce.
-    Expire { nonce: u64 },
-}
-
 struct Target {
     addresses: Vec<SocketAddr>,
     /// Which of the addresses is being asked.
     current: usize,
-    /// Requests without a reply, since the last reply or change of address.
+    /// Requests without a reply, since the last reply or change of address. The strays are those since then, too.
     unanswered: u32,
-    requests: u32,
     strays: u32,
     stray: Option<Stray>,
-    /// This host's address on the way there: for reference loops.
-    local: Option<IpAddr>,
+    /// This host's address on the way to the current address, once it was looked up.
+    local: Option<Option<IpAddr>>,
     conversation: Conversation,
 }
 
 impl Target {
-    fn new(addresses: Vec<SocketAddr>) -> Self {
+    fn new(addresses: Vec<SocketAddr>, pace: &Pace) -> Self {
+        let samples = usize::try_from(pace.samples).unwrap_or(usize::MAX).min(64);
         Self {
             current: 0,
             unanswered: 0,
-            requests: 0,
             strays: 0,
             stray: None,
-            local: addresses.first().copied().and_then(local_address_towards),
+            local: None,
             conversation: Conversation {
                 address: addresses.first().copied(),
-                samples: Vec::new(),
+                samples: if addresses.is_empty() { Vec::new() } else { Vec::with_capacity(samples) },
                 header: None,
                 error: None,
             },
@@ -148,159 +176,256 @@ impl Target {
             return false;
         }
         self.current = next;
-        self.unanswered = 0;
+        self.begin_anew();
+        self.local = None;
         self.conversation.address = self.addresses.get(next).copied();
-        self.local = self.conversation.address.and_then(local_address_towards);
         true
+    }
+
+    /// This host's address on the way there, looked up only where the reply could name it as its reference.
+    fn local_address(&mut self, reply: &Header, address: SocketAddr) -> Option<IpAddr> {
+        if reply.stratum < 2 || reply.reference_id.as_ipv4().is_loopback() || address.is_ipv6() {
+            return None;
+        }
+        *self.local.get_or_insert_with(|| local_address_towards(address))
+    }
+
+    /// A reply came, or another address is asked: what was wrong before is forgotten.
+    fn begin_anew(&mut self) {
+        self.unanswered = 0;
+        self.strays = 0;
+        self.stray = None;
     }
 
     fn silence(&self, timeout: Duration) -> SourceError {
         match self.stray {
-            Some(stray) => SourceError::OnlyStrays { datagrams: self.strays, stray },
-            None => SourceError::Timeout { requests: self.requests, timeout },
+            Some(stray) if self.conversation.samples.is_empty() => {
+                SourceError::OnlyStrays { datagrams: self.strays, stray }
+            }
+            _ => SourceError::Timeout { requests: self.unanswered, timeout },
         }
     }
 }
 
 impl Engine<'_> {
     fn run(&mut self) {
-        let start = self.clock.raw();
-        for target in 0..self.targets.len() {
-            if self.targets[target].conversation.address.is_some() {
-                self.timers.push(Reverse(Timer { due: start, action: Action::Send { target } }));
+        loop {
+            let now = self.clock.raw();
+            self.expire(now);
+            self.wake(now);
+            self.send_ready(now);
+            if self.ready.is_empty() && self.resting.is_empty() && self.in_flight.is_empty() {
+                return;
+            }
+            if self.receive() {
+                continue;
+            }
+            let pause = self.idle_until().map_or(SignedDuration::ZERO, |next| next - self.clock.raw());
+            if pause > SignedDuration::ZERO {
+                self.sockets.wait(pause.unsigned_abs());
             }
         }
-        while let Some(&Reverse(next)) = self.timers.peek() {
-            if self.clock.raw() >= next.due {
-                self.timers.pop();
-                match next.action {
-                    Action::Send { target } => self.send(target),
-                    Action::Expire { nonce } => self.expire(nonce),
-                }
-            } else if self.in_flight.is_empty() && !matches!(next.action, Action::Send { .. }) {
-                // An expiry whose exchange is over.
-                self.timers.pop();
+    }
+
+    /// When the next thing happens that is not a datagram.
+    fn idle_until(&self) -> Option<RawInstant> {
+        let expires = self.expiring.front().map(|&(due, _)| due);
+        let rested = self.resting.front().map(|&(due, _)| due);
+        let paced = (!self.ready.is_empty() && !self.stalled).then_some(self.next_send);
+        [expires, rested, paced].into_iter().flatten().min()
+    }
+
+    /// Gives up on replies that took too long.
+    fn expire(&mut self, now: RawInstant) {
+        while let Some(&(due, nonce)) = self.expiring.front() {
+            // Those that were answered are gone from `in_flight`, and nobody need wait for them.
+            if due > now && self.in_flight.contains_key(&nonce) {
+                return;
+            }
+            self.expiring.pop_front();
+            let Some(InFlight { target: index, .. }) = self.in_flight.remove(&nonce) else { continue };
+            let target = &mut self.targets[index];
+            target.unanswered += 1;
+            if target.unanswered <= self.pace.retries {
+                self.ready.push_back(index);
             } else {
-                self.sockets.wait((next.due - self.clock.raw()).unsigned_abs());
-            }
-            self.drain();
-        }
-    }
-
-    fn send(&mut self, index: usize) {
-        let Some(address) = self.targets[index].conversation.address else { return };
-        match self.try_send(index, address) {
-            Ok(()) => {}
-            Err(error) => {
-                let detail = error.to_string();
-                self.give_up_on_address(index, SourceError::Send { address, detail });
+                let silence = target.silence(self.pace.timeout);
+                self.give_up_on_address(index, silence);
             }
         }
     }
 
-    fn try_send(&mut self, index: usize, address: SocketAddr) -> io::Result<()> {
-        // Zero would look like "no origin timestamp".
-        let nonce = loop {
-            match getrandom::u64().map_err(io::Error::other)? {
-                0 => {}
-                nonce => break nonce,
-            }
-        };
-        let request = Request::new(nonce).map_err(io::Error::other)?;
-        let socket = self.sockets.towards(address)?;
-        // T1 is read right before each packet: whatever comes between widens the bound.
-        let t1 = self.clock.raw();
-        socket.send_to(request.bytes(), address)?;
-        self.targets[index].requests += 1;
-        self.in_flight.insert(nonce, InFlight { target: index, address, request, t1 });
-        let due = t1 + SignedDuration::from(self.pace.timeout);
-        self.timers.push(Reverse(Timer { due, action: Action::Expire { nonce } }));
-        Ok(())
-    }
-
-    fn expire(&mut self, nonce: u64) {
-        // Gone: it was answered.
-        let Some(InFlight { target: index, .. }) = self.in_flight.remove(&nonce) else { return };
-        let target = &mut self.targets[index];
-        target.unanswered += 1;
-        if target.unanswered <= self.pace.retries {
-            self.schedule(index, Duration::ZERO);
-        } else {
-            let silence = target.silence(self.pace.timeout);
-            self.give_up_on_address(index, silence);
+    /// Targets whose pause is over are asked again.
+    fn wake(&mut self, now: RawInstant) {
+        while let Some(&(due, index)) = self.resting.front()
+            && due <= now
+        {
+            self.resting.pop_front();
+            self.ready.push_back(index);
         }
     }
 
     /// Another address, or the end: what was measured so far counts.
     fn give_up_on_address(&mut self, index: usize, error: SourceError) {
         if self.targets[index].next_address() {
-            self.schedule(index, Duration::ZERO);
+            self.ready.push_back(index);
         } else {
             self.targets[index].conversation.error = Some(error);
         }
     }
 
-    fn schedule(&mut self, target: usize, pause: Duration) {
-        let due = self.clock.raw() + SignedDuration::from(pause);
-        self.timers.push(Reverse(Timer { due, action: Action::Send { target } }));
+    /// Sends a batch at the most: then it is time to look for replies.
+    fn send_ready(&mut self, now: RawInstant) {
+        let gap = SignedDuration::from_nanos(
+            self.pace.max_rate.map_or(0, |rate| 1_000_000_000 / i64::from(rate.get())),
+        );
+        self.next_send =
+            self.next_send.max(now + -SignedDuration::from_nanos(gap.as_nanos().saturating_mul(BURST)));
+        self.stalled = false;
+        while self.outbox.len() < BATCH && self.next_send <= now && !self.stalled {
+            let Some(index) = self.ready.pop_front() else { break };
+            match self.prepare(index) {
+                Ok(Prepared::Yes) => self.next_send = self.next_send + gap,
+                Ok(Prepared::OtherFamily) => {
+                    self.ready.push_front(index);
+                    break;
+                }
+                Ok(Prepared::NoRoom) => {
+                    self.ready.push_front(index);
+                    self.stalled = true;
+                }
+                Err(error) => self.give_up_on_sending(index, &error),
+            }
+        }
+        self.flush();
     }
 
-    /// Takes in everything that has arrived.
-    fn drain(&mut self) {
-        // Longer replies (extension fields) are cut: the header is what counts.
-        let mut buffer = [0; HEADER_LENGTH];
-        while let Some((length, from)) = self.sockets.receive(&mut buffer) {
-            let t4 = self.clock.raw();
-            if length < HEADER_LENGTH {
-                self.note_stray(from, Stray::TooShort { length });
-                continue;
+    /// Puts a request to a target into the outbox.
+    fn prepare(&mut self, index: usize) -> io::Result<Prepared> {
+        let target = &mut self.targets[index];
+        let address = target.conversation.address.ok_or(io::ErrorKind::AddrNotAvailable)?;
+        if self.outbox.first().is_some_and(|packet| packet.address.is_ipv4() != address.is_ipv4()) {
+            return Ok(Prepared::OtherFamily);
+        }
+        let most = self.sockets.room(address)?.min(self.pace.max_in_flight).max(1);
+        if self.in_flight.len() >= most {
+            return Ok(Prepared::NoRoom);
+        }
+        let nonce = self.nonces.draw()?;
+        let request = Request::new(nonce).map_err(io::Error::other)?;
+        // T1 is read for each packet; until it goes out with its batch, the bound widens by what that takes.
+        let t1 = self.clock.raw();
+        let bytes = *request.bytes();
+        self.asked.insert((address.ip(), address.port()), index);
+        self.in_flight.insert(nonce, InFlight { target: index, address, request, t1 });
+        self.expiring.push_back((t1 + SignedDuration::from(self.pace.timeout), nonce));
+        self.outbox.push(Outgoing { address, bytes, nonce });
+        Ok(Prepared::Yes)
+    }
+
+    /// Sends what is in the outbox; a packet that can't be sent is its target's error.
+    fn flush(&mut self) {
+        let mut outbox = std::mem::take(&mut self.outbox);
+        let mut from = 0;
+        while from < outbox.len() {
+            let (sent, error) = self.sockets.send(&outbox[from..]);
+            from += sent;
+            if let (Some(error), Some(packet)) = (error, outbox.get(from)) {
+                if let Some(failed) = self.in_flight.remove(&packet.nonce) {
+                    self.give_up_on_sending(failed.target, &error);
+                }
+                from += 1;
             }
-            let header = Header::from_bytes(&buffer);
-            let nonce = header.origin.0;
-            if self.in_flight.get(&nonce).is_none_or(|asked| !same_endpoint(asked.address, from)) {
-                self.note_stray(from, Stray::WrongNonce);
-                continue;
-            }
-            if let Some(asked) = self.in_flight.remove(&nonce) {
-                let travel = Travel { t1: asked.t1, t4, local: self.targets[asked.target].local };
-                let judged = asked.request.judge(&buffer, &travel, self.limits, self.max_drift);
-                self.targets[asked.target].conversation.header = Some(header);
-                self.conclude(asked.target, judged);
-            }
+        }
+        outbox.clear();
+        self.outbox = outbox;
+    }
+
+    fn give_up_on_sending(&mut self, index: usize, error: &io::Error) {
+        if let Some(address) = self.targets[index].conversation.address {
+            self.give_up_on_address(index, SourceError::Send { address, detail: error.to_string() });
         }
     }
 
-    fn conclude(&mut self, index: usize, judged: Result<Reply, SourceError>) {
+    /// Takes in what has arrived, at most a batch of each family. False where nothing has.
+    fn receive(&mut self) -> bool {
+        let mut inbox = std::mem::take(&mut self.inbox);
+        self.sockets.receive(|datagram| inbox.push(datagram));
+        let something = !inbox.is_empty();
+        if something {
+            // After the system call: stamps are earlier than this reading, and T4 never earlier than the stamp.
+            self.stamps.read(self.clock.system());
+        }
+        for datagram in inbox.drain(..) {
+            self.take_in(&datagram);
+        }
+        self.inbox = inbox;
+        something
+    }
+
+    fn take_in(&mut self, datagram: &Incoming) {
+        if datagram.length < HEADER_LENGTH {
+            self.note_stray(datagram.from, Stray::TooShort { length: datagram.length });
+            return;
+        }
+        let header = Header::from_bytes(&datagram.bytes);
+        let nonce = header.origin.0;
+        if self.in_flight.get(&nonce).is_none_or(|asked| !same_endpoint(asked.address, datagram.from)) {
+            self.note_stray(datagram.from, Stray::WrongNonce);
+            return;
+        }
+        let Some(asked) = self.in_flight.remove(&nonce) else { return };
+        let target = &mut self.targets[asked.target];
+        let (t4, reception) = self.stamps.arrival(datagram.stamp);
+        let travel =
+            Travel { t1: asked.t1, t4, reception, local: target.local_address(&header, asked.address) };
+        let judged = asked.request.judge(&datagram.bytes, &travel, self.limits, self.max_drift);
+        self.conclude(asked.target, header, judged);
+    }
+
+    fn conclude(&mut self, index: usize, header: Header, judged: Result<Reply, SourceError>) {
         let target = &mut self.targets[index];
-        target.unanswered = 0;
+        target.begin_anew();
         match judged {
             Ok(reply) => {
                 target.conversation.samples.push(reply.sample);
+                target.conversation.header = Some(header);
                 let wanted = usize::try_from(self.pace.samples).unwrap_or(usize::MAX);
                 if target.conversation.samples.len() < wanted {
-                    self.schedule(index, self.pace.interval);
+                    let due = self.clock.raw() + SignedDuration::from(self.pace.interval);
+                    self.resting.push_back((due, index));
                 }
             }
             // A kiss ends the asking; what was measured before it stays true.
-            Err(SourceError::Kiss(kiss)) => target.conversation.error = Some(SourceError::Kiss(kiss)),
+            Err(SourceError::Kiss(kiss)) => {
+                target.conversation.header.get_or_insert(header);
+                target.conversation.error = Some(SourceError::Kiss(kiss));
+            }
             // One bad reply spoils the burst: a server that is wrong now can't be trusted a second ago.
             Err(error) => {
                 target.conversation.samples.clear();
+                target.conversation.header = Some(header);
                 target.conversation.error = Some(error);
             }
         }
     }
 
-    /// Remembers why nothing usable came from an address that is being asked.
+    /// Remembers why nothing usable came from an address that was asked.
     fn note_stray(&mut self, from: SocketAddr, stray: Stray) {
-        for exchange in self.in_flight.values() {
-            if same_endpoint(exchange.address, from) {
-                let target = &mut self.targets[exchange.target];
-                target.strays += 1;
-                target.stray = Some(stray);
-            }
+        if let Some(&index) = self.asked.get(&(from.ip(), from.port())) {
+            let target = &mut self.targets[index];
+            target.strays = target.strays.saturating_add(1);
+            target.stray = Some(stray);
         }
     }
+}
+
+enum Prepared {
+    Yes,
+    /// A batch goes to one family.
+    OtherFamily,
+    /// As many replies are waited for as may be.
+    NoRoom,
 }
 
 /// Scope and flow of an IPv6 address are of no account: the kernel fills them in.
@@ -308,67 +433,31 @@ fn same_endpoint(one: SocketAddr, other: SocketAddr) -> bool {
     one.ip() == other.ip() && one.port() == other.port()
 }
 
-/// Which of this host's addresses a packet there would leave from. Nothing is sent.
-fn local_address_towards(address: SocketAddr) -> Option<IpAddr> {
-    let socket = UdpSocket::bind(any_port_of(address)).ok()?;
-    socket.connect(address).ok()?;
-    Some(socket.local_addr().ok()?.ip())
+/// Random numbers of the operating system, drawn many at a time.
+struct Nonces {
+    drawn: [[u8; 8]; BATCH],
+    used: usize,
 }
 
-fn any_port_of(address: SocketAddr) -> SocketAddr {
-    let unspecified: IpAddr =
-        if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-    SocketAddr::new(unspecified, 0)
+impl Default for Nonces {
+    fn default() -> Self {
+        Self { drawn: [[0; 8]; BATCH], used: BATCH }
+    }
 }
 
-#[derive(Default)]
-struct Sockets {
-    v4: Option<UdpSocket>,
-    v6: Option<UdpSocket>,
-}
-
-impl Sockets {
-    fn towards(&mut self, address: SocketAddr) -> io::Result<&UdpSocket> {
-        let place = if address.is_ipv4() { &mut self.v4 } else { &mut self.v6 };
-        if place.is_none() {
-            let socket = UdpSocket::bind(any_port_of(address))?;
-            socket.set_nonblocking(true)?;
-            *place = Some(socket);
-        }
-        place.as_ref().ok_or_else(|| ErrorKind::NotConnected.into())
-    }
-
-    fn both(&self) -> impl Iterator<Item = &UdpSocket> {
-        self.v4.iter().chain(&self.v6)
-    }
-
-    /// Sleeps until a datagram arrives, at most for `timeout`. Waking too early is harmless.
-    fn wait(&self, timeout: Duration) {
-        let mut ready: Vec<PollFd<'_>> =
-            self.both().map(|socket| PollFd::new(socket, PollFlags::IN)).collect();
-        let timeout = Timespec {
-            tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
-            tv_nsec: timeout.subsec_nanos().into(),
-        };
-        if poll(&mut ready, Some(&timeout)).is_err() {
-            // Interrupted by a signal, or out of memory: the caller's loop looks at the time again.
-            std::thread::yield_now();
-        }
-    }
-
-    /// The next datagram that is there, from either socket.
-    fn receive(&self, buffer: &mut [u8; HEADER_LENGTH]) -> Option<(usize, SocketAddr)> {
-        self.both().find_map(|socket| {
-            loop {
-                match socket.recv_from(buffer) {
-                    Ok(received) => return Some(received),
-                    Err(error) if error.kind() == ErrorKind::WouldBlock => return None,
-                    // An ICMP error of an earlier packet, or a signal: the next call looks further.
-                    Err(error)
-                        if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::ConnectionRefused) => {}
-                    Err(_) => return None,
-                }
+impl Nonces {
+    /// A fresh one. Never zero, which would look like "no origin timestamp".
+    fn draw(&mut self) -> io::Result<u64> {
+        loop {
+            if self.used >= BATCH {
+                getrandom::fill(self.drawn.as_flattened_mut()).map_err(io::Error::other)?;
+                self.used = 0;
             }
-        })
+            let nonce = u64::from_ne_bytes(self.drawn[self.used]);
+            self.used += 1;
+            if nonce != 0 {
+                return Ok(nonce);
+            }
+        }
     }
 }

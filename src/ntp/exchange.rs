@@ -18,7 +18,7 @@ use sntpc::{NtpContext, NtpTimestampGenerator, NtpUdpSocket, SendRequestResult};
 
 use super::packet::{HEADER_LENGTH, Header, UNFOLD_FROM_UNIX_SECONDS};
 use super::{KissCode, Refusal, SourceError, Stray};
-use crate::clock::{Exchange, Leap, MaxDrift, Sample};
+use crate::clock::{Exchange, Leap, MaxDrift, Reception, Sample};
 use crate::time::{RawInstant, SignedDuration};
 
 /// What sntpc takes for the time at T1. In the middle of the 2³² s that timestamps are unfolded into, so that
@@ -95,6 +95,8 @@ pub struct Travel {
     pub t1: RawInstant,
     /// When the reply was received, or later.
     pub t4: RawInstant,
+    /// Who saw it arrive.
+    pub reception: Reception,
     /// The address of this host that the request left from, where it is known: a server that follows it is
     /// refused.
     pub local: Option<IpAddr>,
@@ -208,6 +210,7 @@ fn exchange(header: &Header, travel: &Travel) -> Result<Exchange, Refusal> {
         t2,
         t3,
         t4: travel.t4,
+        reception: travel.reception,
         root_delay: header.root_delay,
         root_dispersion: header.root_dispersion,
         server_precision: header.precision_length(),

@@ -4,7 +4,8 @@
 //! source.rs    what to ask: an address, a group
 //! packet.rs    48 bytes <-> a header
 //! exchange.rs  one request and its reply: sntpc, the nonce, every reason to refuse
-//! engine.rs    sockets, deadlines, retries: many exchanges at once
+//! engine.rs    deadlines, retries, pacing: many exchanges at once
+//! sockets.rs   datagrams in batches; stamp.rs: when they arrived
 //! measure.rs   a round over all sources: reports, votes, an estimate
 //! responder.rs a scripted server, for demonstrations and tests
 //! ```
@@ -18,7 +19,9 @@ mod packet;
 mod report;
 mod resolve;
 mod responder;
+mod sockets;
 mod source;
+mod stamp;
 
 pub use engine::Pace;
 pub use error::{Refusal, SourceError, Stray};

@@ -19,7 +19,7 @@ pub struct SourceReport {
     pub bound: Option<SourceBound>,
     /// True time minus system clock, by this source alone.
     pub offset: Option<OffsetInterval>,
-    /// The last reply's header, refused or not.
+    /// The header of the last reply that was accepted; where none was, of the last one that was refused.
     pub header: Option<Header>,
     /// Why it can't be used, or why the asking ended early.
     pub error: Option<SourceError>,

@@ -106,8 +106,19 @@ pub struct SystemReading {
     pub before: RawInstant,
     /// What the system clock showed.
     pub realtime: Timestamp,
+    /// How long ago this host booted, suspends included: `CLOCK_BOOTTIME` on Linux. It is slewed like the system
+    /// clock and never stepped.
+    pub boottime: SignedDuration,
     /// The raw timeline just after.
     pub after: RawInstant,
+}
+
+impl SystemReading {
+    /// System clock − BOOTTIME. It changes when somebody steps the system clock, and at no other time.
+    #[must_use]
+    pub fn since_boot(&self) -> SignedDuration {
+        (self.realtime - Timestamp::from_unix_nanos(0)) - self.boottime
+    }
 }
 
 /// Why there is no interval that could be vouched for.

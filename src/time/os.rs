@@ -32,8 +32,8 @@ impl LocalClock for OsClock {
         narrowest(
             || {
                 let before = platform::raw();
-                let realtime = platform::realtime();
-                SystemReading { before, realtime, after: platform::raw() }
+                let (realtime, boottime) = (platform::realtime(), platform::boottime());
+                SystemReading { before, realtime, boottime, after: platform::raw() }
             },
             |reading| reading.after - reading.before,
         )
@@ -96,6 +96,10 @@ mod platform {
         Timestamp::from_unix_nanos(read(ClockId::Realtime))
     }
 
+    pub(super) fn boottime() -> SignedDuration {
+        SignedDuration::from_nanos(read(ClockId::Boottime))
+    }
+
     pub(super) fn suspended() -> SignedDuration {
         let (before, boottime, after) = narrowest(
             || (read(ClockId::Monotonic), read(ClockId::Boottime), read(ClockId::Monotonic)),
@@ -128,6 +132,10 @@ mod platform {
             Err(before) => -SignedDuration::from(before.duration()),
         };
         Timestamp::from_unix_nanos(since_epoch.as_nanos())
+    }
+
+    pub(super) fn boottime() -> SignedDuration {
+        raw() - RawInstant::from_nanos(0)
     }
 
     pub(super) fn suspended() -> SignedDuration {

@@ -78,6 +78,7 @@ pub struct SimClock {
 
 #[derive(Clone, Copy, Debug)]
 struct World {
+    booted: Timestamp,
     truth: Timestamp,
     /// Nanoseconds in 2³² parts, so that a small rate error is not lost in many short steps.
     raw_fine: i128,
@@ -94,6 +95,7 @@ impl SimClock {
     pub const fn new(truth: Timestamp) -> Self {
         Self {
             world: Mutex::new(World {
+                booted: truth,
                 truth,
                 raw_fine: 0,
                 rate_error_ppb: 0,
@@ -148,7 +150,12 @@ impl LocalClock for SimClock {
     fn system(&self) -> SystemReading {
         let raw = self.raw();
         let world = lock(&self.world);
-        SystemReading { before: raw, realtime: world.truth + world.system_offset, after: raw }
+        SystemReading {
+            before: raw,
+            realtime: world.truth + world.system_offset,
+            boottime: world.truth - world.booted,
+            after: raw,
+        }
     }
 }
 

@@ -34,14 +34,13 @@ fn healthy() -> Header {
     reply_at(at("2026-11-22T12:00:00Z"))
 }
 
+fn travel(t4: RawInstant, local: Option<IpAddr>) -> Travel {
+    Travel { t1: T1, t4, reception: Reception::Process, local }
+}
+
 fn judge_from(header: &Header, local: Option<IpAddr>) -> Result<Reply, SourceError> {
     let request = Request::new(NONCE).unwrap();
-    request.judge(
-        &header.to_bytes(),
-        &Travel { t1: T1, t4: T4, local },
-        &ReplyLimits::default(),
-        MaxDrift::default(),
-    )
+    request.judge(&header.to_bytes(), &travel(T4, local), &ReplyLimits::default(), MaxDrift::default())
 }
 
 fn judge(header: &Header) -> Result<Reply, SourceError> {
@@ -200,7 +199,7 @@ proptest! {
     /// Whatever a server answers, judging it ends in a reply or an error; a reply's bound is in order, and
     /// sntpc never contradicts what was accepted.
     #[test]
-    fn any_reply_is_accepted_or_refused(bytes: [[u8; 16]; 3], flags in prop::option::of(0_u8..8), travel in 0_i64..3_000_000_000) {
+    fn any_reply_is_accepted_or_refused(bytes: [[u8; 16]; 3], flags in prop::option::of(0_u8..8), nanos in 0_i64..3_000_000_000) {
         let mut datagram = [0; HEADER_LENGTH];
         datagram.copy_from_slice(&bytes.concat());
         if let Some(leap_and_version) = flags {
@@ -211,9 +210,9 @@ proptest! {
             datagram[4..12].fill(0);
         }
         datagram[24..32].copy_from_slice(&NONCE.to_be_bytes());
-        let t4 = T1 + SignedDuration::from_nanos(travel);
+        let t4 = T1 + SignedDuration::from_nanos(nanos);
         let request = Request::new(NONCE).unwrap();
-        let judged = request.judge(&datagram, &Travel { t1: T1, t4, local: None }, &ReplyLimits::default(), MaxDrift::default());
+        let judged = request.judge(&datagram, &travel(t4, None), &ReplyLimits::default(), MaxDrift::default());
         let defect = matches!(judged, Err(SourceError::Refused(Refusal::CrossCheck { .. } | Refusal::Sntpc { .. })));
         prop_assert!(!defect, "{judged:?}");
     }
@@ -234,7 +233,7 @@ proptest! {
         header.reference = WireTimestamp(0);
         let t4 = T1 + SignedDuration::from_nanos(out) + hold + SignedDuration::from_nanos(back);
         let request = Request::new(NONCE).unwrap();
-        let reply = request.judge(&header.to_bytes(), &Travel { t1: T1, t4, local: None }, &ReplyLimits::default(), MaxDrift::default());
+        let reply = request.judge(&header.to_bytes(), &travel(t4, None), &ReplyLimits::default(), MaxDrift::default());
         let reply = reply.unwrap_or_else(|error| panic!("{error}"));
         let truth = received + hold + SignedDuration::from_nanos(back);
         prop_assert!(reply.sample.bound.contains(truth - Timestamp::from_unix_nanos(t4.as_nanos())));

@@ -28,7 +28,7 @@ pub(crate) fn print(out: &mut impl Write, finding: &Finding, options: &ProbeOpti
 pub(crate) fn print_sources(out: &mut impl Write, reports: &[SourceReport], verbose: bool) -> io::Result<()> {
     let mut head = vec!["SOURCE", "OFFSET", "± ROOT DISTANCE", "DELAY", "STRATUM", "REFID"];
     if verbose {
-        head.extend(["ADDRESS", "SAMPLES", "LEAP", "ROOT DELAY", "ROOT DISPERSION"]);
+        head.extend(["ADDRESS", "SAMPLES", "STAMPED", "LEAP", "ROOT DELAY", "ROOT DISPERSION"]);
     }
     head.push("VERDICT");
     let mut table = Table::new();
@@ -68,6 +68,7 @@ fn row(report: &SourceReport, verbose: bool) -> Vec<Cell> {
         cells.extend([
             report.address.map_or_else(missing, |address| address.to_string()),
             report.bound.map_or_else(missing, |bound| bound.samples.to_string()),
+            report.bound.map_or_else(missing, |bound| bound.kernel_stamped.to_string()),
             header.map_or_else(missing, |header| super::json::leap(header.leap).to_owned()),
             header.map_or_else(missing, |header| length(header.root_delay)),
             header.map_or_else(missing, |header| length(header.root_dispersion)),

@@ -1,0 +1,433 @@
+//! Datagrams in batches, with the kernel's receive stamps where there are any.
+//!
+//! On Linux a system call moves up to [`BATCH`] datagrams; elsewhere one. rustix sends and nix receives, because each does
+//! only its half safely: rustix has no `recvmmsg`, and nix's results of `sendmmsg` read addresses that nobody wrote.
+
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use super::packet::HEADER_LENGTH;
+use crate::time::Timestamp;
+
+/// How many datagrams a system call moves at the most.
+pub(super) const BATCH: usize = 32;
+
+/// What a datagram in a socket's receive buffer takes up: the kernel counts its own book-keeping (a buffer of
+/// 212,992 bytes holds 256 replies).
+const BUFFERED_DATAGRAM: usize = 832;
+
+/// How much is asked of the kernel for replies that wait. It gives what its limits allow.
+const WANTED_BUFFER: usize = 4 << 20;
+
+/// A request on its way out.
+#[derive(Clone, Copy)]
+pub(super) struct Outgoing {
+    pub(super) address: SocketAddr,
+    pub(super) bytes: [u8; HEADER_LENGTH],
+    /// What its sender knows it by.
+    pub(super) nonce: u64,
+}
+
+/// A datagram that came in.
+#[derive(Clone, Copy)]
+pub(super) struct Incoming {
+    pub(super) from: SocketAddr,
+    /// Its beginning; only `length` bytes of it where it is shorter.
+    pub(super) bytes: [u8; HEADER_LENGTH],
+    /// At most [`HEADER_LENGTH`]: what is behind the header is cut off.
+    pub(super) length: usize,
+    /// When the kernel received it, by the system clock.
+    pub(super) stamp: Option<Timestamp>,
+}
+
+/// Two unconnected sockets at the most, one for each family, on random ports (RFC 9109).
+#[derive(Default)]
+pub(super) struct Sockets {
+    v4: Option<Socket>,
+    v6: Option<Socket>,
+}
+
+impl Sockets {
+    /// How many replies the receive buffer on the way to `address` holds.
+    pub(super) fn room(&mut self, address: SocketAddr) -> io::Result<usize> {
+        Ok(self.towards(address)?.room)
+    }
+
+    /// Sends all of one family. How many went out, and why the next one didn't.
+    pub(super) fn send(&mut self, batch: &[Outgoing]) -> (usize, Option<io::Error>) {
+        let Some(first) = batch.first() else { return (0, None) };
+        match self.towards(first.address) {
+            Ok(socket) => socket.send(batch),
+            Err(error) => (0, Some(error)),
+        }
+    }
+
+    /// Shows `take` what has arrived, at most a batch of each family.
+    pub(super) fn receive(&mut self, mut take: impl FnMut(Incoming)) {
+        for socket in self.v4.iter_mut().chain(&mut self.v6) {
+            // An ICMP error of an earlier packet, or a signal: the next call looks further.
+            let _ = socket.batch.receive(&socket.udp, &mut take);
+        }
+    }
+
+    /// Sleeps until a datagram arrives, at most for `timeout`. Waking too early is harmless.
+    pub(super) fn wait(&self, timeout: Duration) {
+        let timeout = Timespec {
+            tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: timeout.subsec_nanos().into(),
+        };
+        let listen = |socket: &Socket, other: Option<&Socket>| {
+            let mut both = [
+                PollFd::new(&socket.udp, PollFlags::IN),
+                PollFd::new(&other.unwrap_or(socket).udp, PollFlags::IN),
+            ];
+            poll(&mut both, Some(&timeout))
+        };
+        let woken = match (&self.v4, &self.v6) {
+            (Some(socket), other) | (other @ None, Some(socket)) => listen(socket, other.as_ref()),
+            (None, None) => poll(&mut [], Some(&timeout)),
+        };
+        if woken.is_err() {
+            // Interrupted by a signal, or out of memory: the caller's loop looks at the time again.
+            std::thread::yield_now();
+        }
+    }
+
+    fn towards(&mut self, address: SocketAddr) -> io::Result<&mut Socket> {
+        let place = if address.is_ipv4() { &mut self.v4 } else { &mut self.v6 };
+        if place.is_none() {
+            *place = Some(Socket::bind(address)?);
+        }
+        place.as_mut().ok_or_else(|| ErrorKind::NotConnected.into())
+    }
+}
+
+struct Socket {
+    udp: UdpSocket,
+    room: usize,
+    batch: platform::Batch,
+}
+
+impl Socket {
+    fn bind(towards: SocketAddr) -> io::Result<Self> {
+        let udp = UdpSocket::bind(any_port_of(towards))?;
+        udp.set_nonblocking(true)?;
+        let buffer = platform::prepare(&udp)?;
+        let batch = platform::Batch::of(towards);
+        Ok(Self { udp, room: (buffer / BUFFERED_DATAGRAM).max(1), batch })
+    }
+
+    fn send(&mut self, batch: &[Outgoing]) -> (usize, Option<io::Error>) {
+        let mut sent = 0;
+        let mut patience = 100_u32;
+        while let Some(rest) = batch.get(sent..).filter(|rest| !rest.is_empty()) {
+            match platform::send(&self.udp, rest) {
+                Ok(count) => sent += count.max(1),
+                // The send buffer drains at the wire's speed. T1 was read before: waiting widens the bound, no more.
+                Err(error) if error.kind() == ErrorKind::WouldBlock && patience > 0 => {
+                    patience -= 1;
+                    std::thread::sleep(Duration::from_micros(100));
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return (sent, Some(error)),
+            }
+        }
+        (sent, None)
+    }
+}
+
+/// Which of this host's addresses a packet there would leave from. Nothing is sent.
+pub(super) fn local_address_towards(address: SocketAddr) -> Option<IpAddr> {
+    let socket = UdpSocket::bind(any_port_of(address)).ok()?;
+    socket.connect(address).ok()?;
+    Some(socket.local_addr().ok()?.ip())
+}
+
+fn any_port_of(address: SocketAddr) -> SocketAddr {
+    let unspecified: IpAddr =
+        if address.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    SocketAddr::new(unspecified, 0)
+}
+
+#[cfg(target_os = "linux")]
+mod platform {
+    use std::io::{self, IoSlice, IoSliceMut};
+    use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6, UdpSocket};
+    use std::os::fd::AsRawFd;
+
+    use nix::cmsg_space;
+    use nix::sys::socket::{
+        ControlMessageOwned, MsgFlags, MultiHeaders, RecvMsg, SockaddrIn, SockaddrIn6, SockaddrLike,
+        recvmmsg, setsockopt, sockopt,
+    };
+    use nix::sys::time::TimeSpec;
+    use rustix::net::{MMsgHdr, SendAncillaryBuffer, SendFlags, SocketAddrAny, sendmmsg};
+
+    use super::{BATCH, HEADER_LENGTH, Incoming, Outgoing, WANTED_BUFFER};
+    use crate::time::{SignedDuration, Timestamp};
+
+    /// Asks for receive stamps and a large buffer; how large it became.
+    pub(super) fn prepare(udp: &UdpSocket) -> io::Result<usize> {
+        // Before the first receive: see `Batch::receive`.
+        setsockopt(udp, sockopt::ReceiveTimestampns, &true)?;
+        // Refused above the system's limit only in part: what it became is read back.
+        rustix::net::sockopt::set_socket_recv_buffer_size(udp, WANTED_BUFFER)?;
+        Ok(rustix::net::sockopt::socket_recv_buffer_size(udp)?)
+    }
+
+    /// What one message of `sendmmsg` points to.
+    struct Parts<'p> {
+        address: SocketAddrAny,
+        bytes: [IoSlice<'p>; 1],
+        control: SendAncillaryBuffer<'p, 'p, 'p>,
+    }
+
+    /// Sends at most a batch; how many went out.
+    pub(super) fn send(udp: &UdpSocket, batch: &[Outgoing]) -> io::Result<usize> {
+        let nobody = SocketAddr::from(([0; 4], 0));
+        // On the stack, whatever the batch's size: nothing is allocated for a packet.
+        let mut parts: [Parts<'_>; BATCH] = std::array::from_fn(|index| {
+            let packet = batch.get(index);
+            Parts {
+                address: packet.map_or(nobody, |packet| packet.address).into(),
+                bytes: [IoSlice::new(packet.map_or(&[], |packet| &packet.bytes))],
+                control: SendAncillaryBuffer::default(),
+            }
+        });
+        let mut headers = parts
+            .each_mut()
+            .map(|parts| MMsgHdr::new_with_addr(&parts.address, &parts.bytes, &mut parts.control));
+        let count = batch.len().min(BATCH);
+        Ok(sendmmsg(udp, &mut headers[..count], SendFlags::empty())?)
+    }
+
+    /// Where a batch of one family is received to.
+    pub(super) struct Batch {
+        buffers: [[u8; HEADER_LENGTH]; BATCH],
+        headers: Headers,
+    }
+
+    enum Headers {
+        V4(MultiHeaders<SockaddrIn>),
+        V6(MultiHeaders<SockaddrIn6>),
+    }
+
+    fn headers<S: SockaddrLike + Copy>() -> MultiHeaders<S> {
+        MultiHeaders::preallocate(BATCH, Some(cmsg_space!(TimeSpec)))
+    }
+
+    impl Batch {
+        pub(super) fn of(family: SocketAddr) -> Self {
+            let headers = if family.is_ipv4() { Headers::V4(headers()) } else { Headers::V6(headers()) };
+            Self { buffers: [[0; HEADER_LENGTH]; BATCH], headers }
+        }
+
+        /// Receives what is there, at most a batch; how many there were.
+        pub(super) fn receive(
+            &mut self,
+            udp: &UdpSocket,
+            take: &mut impl FnMut(Incoming),
+        ) -> io::Result<usize> {
+            let buffers = &mut self.buffers;
+            match &mut self.headers {
+                Headers::V4(kept) => {
+                    let received = receive(udp, kept, buffers, |from| SocketAddrV4::from(from).into(), take)?;
+                    if received.cut {
+                        *kept = headers();
+                    }
+                    Ok(received.count)
+                }
+                Headers::V6(kept) => {
+                    let received = receive(udp, kept, buffers, |from| SocketAddrV6::from(from).into(), take)?;
+                    if received.cut {
+                        *kept = headers();
+                    }
+                    Ok(received.count)
+                }
+            }
+        }
+    }
+
+    struct Received {
+        count: usize,
+        /// A stamp didn't fit. nix never restores the length of a control buffer after a message that had none
+        /// (nix#2813), so the headers have to be made anew; with stamps on since before the first receive, that
+        /// doesn't happen.
+        cut: bool,
+    }
+
+    fn receive<S: SockaddrLike + Copy>(
+        udp: &UdpSocket,
+        headers: &mut MultiHeaders<S>,
+        buffers: &mut [[u8; HEADER_LENGTH]; BATCH],
+        standard: impl Fn(S) -> SocketAddr,
+        take: &mut impl FnMut(Incoming),
+    ) -> io::Result<Received> {
+        let mut slices = buffers.each_mut().map(|buffer| [IoSliceMut::new(buffer)]);
+        let messages = match recvmmsg(udp.as_raw_fd(), headers, &mut slices, MsgFlags::MSG_DONTWAIT, None) {
+            Ok(messages) => messages,
+            Err(nix::Error::EAGAIN) => return Ok(Received { count: 0, cut: false }),
+            Err(error) => return Err(error.into()),
+        };
+        let mut received = Received { count: 0, cut: false };
+        for message in messages {
+            received.count += 1;
+            received.cut |= message.flags.contains(MsgFlags::MSG_CTRUNC);
+            let Some(from) = message.address else { continue };
+            let mut bytes = [0; HEADER_LENGTH];
+            let mut length = 0;
+            for part in message.iovs() {
+                length = part.len().min(HEADER_LENGTH);
+                bytes[..length].copy_from_slice(&part[..length]);
+            }
+            take(Incoming { from: standard(from), bytes, length, stamp: stamp(&message) });
+        }
+        Ok(received)
+    }
+
+    fn stamp<S>(message: &RecvMsg<'_, '_, S>) -> Option<Timestamp> {
+        message.cmsgs().ok()?.find_map(|control| match control {
+            ControlMessageOwned::ScmTimestampns(stamp) => {
+                let seconds = SignedDuration::from_secs(stamp.tv_sec());
+                Some(Timestamp::from_unix_nanos(0) + seconds + SignedDuration::from_nanos(stamp.tv_nsec()))
+            }
+            _ => None,
+        })
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod platform {
+    use std::io::{self, ErrorKind};
+    use std::net::{SocketAddr, UdpSocket};
+
+    use super::{HEADER_LENGTH, Incoming, Outgoing};
+
+    /// What a small system gives without being asked.
+    const SMALL_BUFFER: usize = 64 << 10;
+
+    #[expect(clippy::unnecessary_wraps, reason = "elsewhere it can fail")]
+    pub(super) fn prepare(_: &UdpSocket) -> io::Result<usize> {
+        Ok(SMALL_BUFFER)
+    }
+
+    pub(super) fn send(udp: &UdpSocket, batch: &[Outgoing]) -> io::Result<usize> {
+        let Some(packet) = batch.first() else { return Ok(0) };
+        udp.send_to(&packet.bytes, packet.address).map(|_| 1)
+    }
+
+    pub(super) struct Batch;
+
+    impl Batch {
+        pub(super) const fn of(_: SocketAddr) -> Self {
+            Self
+        }
+
+        pub(super) fn receive(
+            &mut self,
+            udp: &UdpSocket,
+            take: &mut impl FnMut(Incoming),
+        ) -> io::Result<usize> {
+            let mut count = 0;
+            while count < super::BATCH {
+                let mut bytes = [0; HEADER_LENGTH];
+                match udp.recv_from(&mut bytes) {
+                    Ok((length, from)) => take(Incoming { from, bytes, length, stamp: None }),
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                    Err(error) => return Err(error),
+                }
+                count += 1;
+            }
+            Ok(count)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn receive_all(sockets: &mut Sockets, count: usize) -> Vec<Incoming> {
+        let mut received = Vec::new();
+        for _ in 0..200 {
+            sockets.receive(|datagram| received.push(datagram));
+            if received.len() >= count {
+                break;
+            }
+            sockets.wait(Duration::from_millis(20));
+        }
+        received
+    }
+
+    /// A socket that sends every datagram back.
+    fn echo(address: &str, count: usize) -> (SocketAddr, std::thread::JoinHandle<()>) {
+        let socket = UdpSocket::bind(address).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        let here = socket.local_addr().unwrap();
+        let thread = std::thread::spawn(move || {
+            let mut buffer = [0; 2_000];
+            for _ in 0..count {
+                let (length, from) = socket.recv_from(&mut buffer).unwrap();
+                socket.send_to(&buffer[..length], from).unwrap();
+            }
+        });
+        (here, thread)
+    }
+
+    #[test]
+    fn batches_of_any_size_come_back_whole_in_both_families() {
+        for family in ["127.0.0.1:0", "[::1]:0"] {
+            // More than one batch, and one that is not full; twice, because headers are used again.
+            let (address, thread) = echo(family, 2 * 70);
+            let mut sockets = Sockets::default();
+            for round in 0..2_u8 {
+                let batch: Vec<_> = (0..70_u8)
+                    .map(|index| Outgoing { address, bytes: [index ^ (round << 7); HEADER_LENGTH], nonce: 0 })
+                    .collect();
+                assert!(matches!(sockets.send(&batch), (70, None)));
+                let mut received = receive_all(&mut sockets, 70);
+                received.sort_by_key(|datagram| datagram.bytes);
+                let mut expected: Vec<_> = batch.iter().map(|packet| packet.bytes).collect();
+                expected.sort_unstable();
+                assert_eq!(received.iter().map(|datagram| datagram.bytes).collect::<Vec<_>>(), expected);
+                assert!(received.iter().all(|datagram| datagram.from == address && datagram.length == 48));
+                if cfg!(target_os = "linux") {
+                    assert!(received.iter().all(|datagram| datagram.stamp.is_some()), "{family}");
+                }
+            }
+            thread.join().unwrap();
+        }
+    }
+
+    #[test]
+    fn short_and_long_datagrams_say_how_much_there_is() {
+        let mut sockets = Sockets::default();
+        let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let outgoing = Outgoing { address: peer.local_addr().unwrap(), bytes: [1; HEADER_LENGTH], nonce: 0 };
+        assert!(matches!(sockets.send(&[outgoing]), (1, None)));
+        let (_, from) = peer.recv_from(&mut [0; 100]).unwrap();
+        for length in [0, 1, 47, 48, 49, 1_400] {
+            peer.send_to(&vec![7; length], from).unwrap();
+        }
+        let lengths: Vec<_> = receive_all(&mut sockets, 6).iter().map(|datagram| datagram.length).collect();
+        assert_eq!(lengths, [0, 1, 47, 48, 48, 48]);
+    }
+
+    #[test]
+    fn an_address_that_can_not_be_sent_to_is_an_error() {
+        let mut sockets = Sockets::default();
+        let outgoing =
+            Outgoing { address: "255.255.255.255:9".parse().unwrap(), bytes: [0; HEADER_LENGTH], nonce: 0 };
+        assert!(matches!(sockets.send(&[outgoing]), (0, Some(_))));
+    }
+
+    #[test]
+    fn there_is_room_for_what_the_buffer_holds() {
+        let mut sockets = Sockets::default();
+        let room = sockets.room("127.0.0.1:1".parse().unwrap()).unwrap();
+        assert!((16..=20_000).contains(&room), "{room}");
+    }
+}
