@@ -71,6 +71,10 @@
 //! [`validator`], [`event`]: whether a code may in. [`block_on`] for callers that aren't async. [`design`], [`security`] and
 //! [`changelog`] are documents.
 
+#![cfg_attr(
+    not(feature = "ntp"),
+    doc = "\n\n[`ntp`]: #features\n[`ntp::measure`]: #features\n[`monitor`]: #features"
+)]
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), warn(clippy::expect_used, clippy::panic))]
 #![cfg_attr(docsrs, feature(doc_cfg))]

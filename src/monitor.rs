@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::clock::{ClockEstimate, Rules, RulesError};
+use crate::clock::{ClockEstimate, Rules, RulesError, SUSPEND_THRESHOLD};
 use crate::ntp::{Backoff, Measurement, Options, Source, SourceError, measure_except};
 use crate::time::os::OsClock;
 use crate::time::{LocalClock, SignedDuration, TimeError, TimeInterval, TimeSource, Timestamp};
@@ -15,8 +15,12 @@ use crate::time::{LocalClock, SignedDuration, TimeError, TimeInterval, TimeSourc
 /// How often the waiting thread looks whether the host has slept meanwhile.
 const LOOK_UP: Duration = Duration::from_secs(1);
 
-/// The pause after a round without an estimate, while there is none or one that waits for confirmation.
+/// The pause after a round that leaves no interval to give out, or an estimate to be confirmed. It doubles up to the
+/// interval: sources that don't answer, or not alike, are not helped by being asked more (RFC 8633 §3).
 const HURRY: Duration = Duration::from_secs(5);
+
+/// Asking servers of others more often than this is an attack on them.
+const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Measures at start and then at an interval, and says what time it is in between.
 ///
@@ -178,8 +182,8 @@ impl MonitorBuilder {
         self
     }
 
-    /// The time between two rounds. A tenth of it is left to chance, so that hosts that were started together
-    /// don't ask together for ever.
+    /// The time between two rounds: from a second to less than the time that an estimate lives. A tenth of it is
+    /// left to chance, so that hosts that were started together don't ask together for ever.
     #[must_use]
     pub fn interval(mut self, interval: Duration) -> Self {
         self.interval = interval;
@@ -204,8 +208,16 @@ impl MonitorBuilder {
     ///
     /// # Errors
     ///
-    /// [`MonitorError`] where sources and quorum make no sense together, or no thread can be had.
+    /// [`MonitorError`] where sources, quorum and interval make no sense together, or no thread can be had.
     pub fn spawn(self) -> Result<Monitor, MonitorError> {
+        let (interval, max_age) = (self.interval, self.options.limits.max_age);
+        if interval < SHORTEST_INTERVAL || interval >= max_age {
+            return Err(MonitorError::Interval { interval, max_age });
+        }
+        self.start()
+    }
+
+    fn start(self) -> Result<Monitor, MonitorError> {
         let Self { sources, options, interval, clock } = self;
         Rules::new(sources.len(), options.quorum, options.allow_single, options.limits)?;
         let shared = Arc::new(Shared {
@@ -221,6 +233,7 @@ impl MonitorBuilder {
             interval,
             shared: Arc::clone(&shared),
             unconfirmed: None,
+            hurry: HURRY,
         };
         let thread = std::thread::Builder::new()
             .name("skewgate-monitor".into())
@@ -237,6 +250,16 @@ pub enum MonitorError {
     /// The sources and the quorum make no sense together.
     #[error(transparent)]
     Rules(#[from] RulesError),
+    /// Too often, or so rarely that there would be no estimate in between.
+    #[error(
+        "an interval of {interval:?} can't be kept: choose one from {SHORTEST_INTERVAL:?} to less than max_age, {max_age:?}"
+    )]
+    Interval {
+        /// The interval asked for.
+        interval: Duration,
+        /// How long an estimate lives.
+        max_age: Duration,
+    },
     /// The operating system gives no thread.
     #[error("the monitor's thread could not be started ({detail}): check this process's limits")]
     Thread {
@@ -253,17 +276,30 @@ struct Worker {
     backoffs: Vec<Backoff>,
     /// A new estimate that contradicts the published one.
     unconfirmed: Option<ClockEstimate>,
+    /// The pause after the next round that settles nothing.
+    hurry: Duration,
 }
 
 impl Worker {
     fn run(mut self) {
         loop {
+            let suspended = self.shared.clock.suspended();
             let settled = self.round();
-            let pause = if settled { jittered(self.interval) } else { self.interval.min(HURRY) };
-            if self.pause(pause) {
+            let pause = self.next_pause(settled);
+            if self.pause(pause, suspended) {
                 return;
             }
         }
+    }
+
+    fn next_pause(&mut self, settled: bool) -> Duration {
+        if settled {
+            self.hurry = HURRY;
+            return jittered(self.interval);
+        }
+        let hurry = self.hurry.min(self.interval);
+        self.hurry = hurry.saturating_mul(2);
+        jittered(hurry)
     }
 
     /// One measurement. False where the next should follow soon.
@@ -275,7 +311,7 @@ impl Worker {
             Ok(measurement) => measurement,
             Err(error) => {
                 tracing::error!(%error, "the monitor's sources and quorum make no sense together");
-                return true;
+                return false;
             }
         };
         self.note_kisses(&measurement, &resting);
@@ -283,7 +319,7 @@ impl Worker {
             Ok(estimate) => self.consider(*estimate),
             Err(error) => {
                 tracing::warn!(%error, "no new time estimate");
-                self.shared.estimate().is_some()
+                self.holds(self.shared.estimate())
             }
         };
         self.shared.progress().last = Some(Arc::new(measurement));
@@ -305,9 +341,20 @@ impl Worker {
         }
     }
 
+    /// True where an estimate gives an interval now.
+    fn holds(&self, estimate: Option<ClockEstimate>) -> bool {
+        let (raw, suspended) = (self.shared.clock.raw(), self.shared.clock.suspended());
+        estimate.is_some_and(|estimate| estimate.at(raw, suspended).is_ok())
+    }
+
     /// Publishes an estimate; one that contradicts the published one only when a second round bears it out.
     /// Either the old or the new one is wrong then, and whoever forged the new one must do it twice.
     fn consider(&mut self, new: ClockEstimate) -> bool {
+        if !self.holds(Some(new)) && self.holds(self.shared.estimate()) {
+            // Delayed packets would do to make one too wide: the last one goes on ageing instead.
+            tracing::warn!("the new time estimate is of no use: the last one is kept");
+            return true;
+        }
         let (raw, suspended) = (self.shared.clock.raw(), self.shared.clock.suspended());
         let disjoint = |old: ClockEstimate| match (old.at(raw, suspended), new.at(raw, suspended)) {
             (Ok(old), Ok(new)) => old.latest() < new.earliest() || new.latest() < old.earliest(),
@@ -323,11 +370,12 @@ impl Worker {
         }
         self.unconfirmed = None;
         self.shared.publish(new);
-        true
+        self.holds(Some(new))
     }
 
-    /// Waits; shorter where the host has slept and the estimate is void. True: stop.
-    fn pause(&self, length: Duration) -> bool {
+    /// Waits; shorter where the host has been suspended since the last round began, when it had been for `suspended`:
+    /// what was measured then is void. True: stop.
+    fn pause(&self, length: Duration, suspended: SignedDuration) -> bool {
         let clock = &self.shared.clock;
         let end = clock.raw() + SignedDuration::from(length);
         let mut progress = self.shared.progress();
@@ -336,10 +384,7 @@ impl Worker {
                 return true;
             }
             let left = end - clock.raw();
-            let slept = self.shared.estimate().is_some_and(|estimate| {
-                matches!(estimate.at(clock.raw(), clock.suspended()), Err(TimeError::Suspended { .. }))
-            });
-            if left <= SignedDuration::ZERO || slept {
+            if left <= SignedDuration::ZERO || clock.suspended() - suspended > SUSPEND_THRESHOLD {
                 return false;
             }
             let wait = left.unsigned_abs().min(LOOK_UP);
@@ -351,8 +396,8 @@ impl Worker {
 
 /// Between nine and eleven tenths of it. Without randomness, just so long: that must not stop the clock.
 fn jittered(interval: Duration) -> Duration {
-    let share = getrandom::u32().unwrap_or(u32::MAX / 2) % 201;
-    interval * (900 + share) / 1_000
+    let share = getrandom::u32().unwrap_or(100) % 201;
+    interval / 1_000 * (900 + share)
 }
 
 #[cfg(test)]
@@ -384,7 +429,7 @@ mod tests {
         let server = server(Script::default());
         let slow = Pretend::new(OsClock, SignedDuration::from_secs(-40));
         let monitor =
-            quick().source(Source::new(server.address().into())).clock(Arc::new(slow)).spawn().unwrap();
+            quick().source(Source::new(server.address().into())).clock(Arc::new(slow)).start().unwrap();
         let now = monitor.wait_ready(Duration::from_secs(5)).unwrap();
         let behind = now.midpoint() - monitor.system_clock();
         assert!((behind - SignedDuration::from_secs(40)).unsigned_abs() < Duration::from_secs(1), "{behind}");
@@ -393,7 +438,7 @@ mod tests {
     #[test]
     fn before_anything_answered_there_is_no_time() {
         let server = server(Script::silent());
-        let monitor = quick().source(Source::new(server.address().into())).spawn().unwrap();
+        let monitor = quick().source(Source::new(server.address().into())).start().unwrap();
         assert_eq!(monitor.now(), Err(TimeError::NotMeasured));
         assert_eq!(monitor.wait_ready(Duration::from_millis(300)), Err(TimeError::NotMeasured));
         assert!(monitor.last_measurement().unwrap().estimate.is_err());
@@ -402,7 +447,7 @@ mod tests {
     #[test]
     fn an_estimate_outlives_its_sources() {
         let server = server(Script::default());
-        let monitor = quick().source(Source::new(server.address().into())).spawn().unwrap();
+        let monitor = quick().source(Source::new(server.address().into())).start().unwrap();
         monitor.wait_ready(Duration::from_secs(5)).unwrap();
         drop(server);
         std::thread::sleep(Duration::from_millis(500));
@@ -413,10 +458,11 @@ mod tests {
     #[test]
     fn a_jump_is_believed_only_when_a_second_round_bears_it_out() {
         let clock = Arc::new(SimClock::new(Timestamp::from_unix_nanos(0)));
-        let estimate = |seconds: i64| {
-            let offset = SignedDuration::from_secs(seconds);
-            let bound = OffsetInterval::new(offset, offset).unwrap();
+        let between = |from: i64, to: i64| {
+            let bound =
+                OffsetInterval::new(SignedDuration::from_secs(from), SignedDuration::from_secs(to)).unwrap();
             let bound = SourceBound {
+                first: clock.raw(),
                 anchor: clock.raw(),
                 bound,
                 delay: SignedDuration::ZERO,
@@ -427,19 +473,8 @@ mod tests {
             let vote = Vote { bound, leap: Leap::None };
             ClockEstimate::from_votes(&[vote], &rules, SignedDuration::ZERO).unwrap()
         };
-        let mut worker = Worker {
-            sources: Vec::new(),
-            options: Options::default(),
-            interval: Duration::ZERO,
-            shared: Arc::new(Shared {
-                clock: Arc::clone(&clock) as Arc<dyn LocalClock>,
-                estimate: RwLock::new(None),
-                progress: Mutex::default(),
-                changed: Condvar::new(),
-            }),
-            backoffs: Vec::new(),
-            unconfirmed: None,
-        };
+        let (estimate, wide) = (|seconds| between(seconds, seconds), || between(190, 230));
+        let mut worker = worker(Arc::clone(&clock));
         let right = estimate(0);
         let jumped = estimate(100);
         let elsewhere = estimate(200);
@@ -453,9 +488,14 @@ mod tests {
         ] {
             assert_eq!((worker.consider(new), worker.shared.estimate()), (settled, Some(published)));
         }
+        // One that is of no use doesn't replace one that is.
+        let useless = wide();
+        assert!(worker.consider(useless));
+        assert_eq!(worker.shared.estimate(), Some(elsewhere));
         // A published estimate that does not hold any more is nothing to contradict.
         clock.suspend(Duration::from_secs(60));
-        assert!(worker.consider(right));
+        worker.consider(right);
+        assert_eq!(worker.shared.estimate(), Some(right));
     }
 
     #[test]
@@ -465,7 +505,7 @@ mod tests {
             reference_id: crate::ntp::ReferenceId::from_bytes(*b"DENY"),
             ..Script::default()
         });
-        let monitor = quick().source(Source::new(server.address().into())).spawn().unwrap();
+        let monitor = quick().source(Source::new(server.address().into())).start().unwrap();
         std::thread::sleep(Duration::from_millis(400));
         assert_eq!(server.requests(), 1);
         assert_eq!(monitor.now(), Err(TimeError::NotMeasured));
@@ -474,5 +514,82 @@ mod tests {
     #[test]
     fn nonsense_is_refused_at_the_start() {
         assert_eq!(Monitor::builder().spawn().unwrap_err(), MonitorError::Rules(RulesError::NoSources));
+        let day = Duration::from_secs(86_400);
+        for interval in [Duration::ZERO, Duration::from_millis(999), day, Duration::MAX] {
+            let refused = quick().source("127.0.0.1".parse().unwrap()).interval(interval).spawn();
+            assert_eq!(refused.unwrap_err(), MonitorError::Interval { interval, max_age: day });
+        }
+    }
+
+    #[test]
+    fn rounds_that_settle_nothing_become_rarer() {
+        let mut worker = worker(Arc::new(SimClock::new(Timestamp::from_unix_nanos(0))));
+        worker.interval = Duration::from_secs(60);
+        let pauses: Vec<_> = (0..6).map(|_| worker.next_pause(false).as_secs()).collect();
+        for (pause, about) in pauses.iter().zip([5, 10, 20, 40, 60, 60]) {
+            assert!((about * 9 / 10..=about * 11 / 10).contains(pause), "{pauses:?}");
+        }
+        worker.next_pause(true);
+        assert!(worker.next_pause(false) < Duration::from_secs(6), "a settled round begins anew");
+    }
+
+    #[test]
+    fn after_a_suspend_dead_sources_are_not_flooded() {
+        // Right at first; then the host sleeps, and wakes up to a server that doesn't know the time any more.
+        let server = server(Script::rewriting(|mut reply, before| {
+            if before > 0 {
+                reply.stratum = 16;
+            }
+            vec![reply.to_bytes().to_vec()]
+        }));
+        let slept = Arc::new(Slept { by: Mutex::new(SignedDuration::ZERO) });
+        let monitor = quick()
+            .interval(Duration::from_millis(300))
+            .source(Source::new(server.address().into()))
+            .clock(Arc::clone(&slept) as Arc<dyn LocalClock>)
+            .start()
+            .unwrap();
+        monitor.wait_ready(Duration::from_secs(5)).unwrap();
+        *slept.by.lock().unwrap() = SignedDuration::from_secs(5);
+        std::thread::sleep(Duration::from_secs(2));
+        // One at start, one right after waking up (a look-up comes each second), then at the interval.
+        assert!((2..12).contains(&server.requests()), "{}", server.requests());
+        assert!(matches!(monitor.now(), Err(TimeError::Suspended { .. })));
+    }
+
+    /// This host's clocks, with suspends that can be made up.
+    struct Slept {
+        by: Mutex<SignedDuration>,
+    }
+
+    impl LocalClock for Slept {
+        fn raw(&self) -> crate::time::RawInstant {
+            OsClock.raw()
+        }
+
+        fn suspended(&self) -> SignedDuration {
+            OsClock.suspended() + *self.by.lock().unwrap()
+        }
+
+        fn system(&self) -> crate::time::SystemReading {
+            OsClock.system()
+        }
+    }
+
+    fn worker(clock: Arc<SimClock>) -> Worker {
+        Worker {
+            sources: Vec::new(),
+            options: Options::default(),
+            interval: Duration::ZERO,
+            shared: Arc::new(Shared {
+                clock,
+                estimate: RwLock::new(None),
+                progress: Mutex::default(),
+                changed: Condvar::new(),
+            }),
+            backoffs: Vec::new(),
+            unconfirmed: None,
+            hurry: HURRY,
+        }
     }
 }

@@ -113,7 +113,7 @@ fn three_honest_servers_agree_to_within_their_bounds() {
     let estimate = measurement.estimate.unwrap();
     assert_eq!((estimate.agreeing(), estimate.usable(), estimate.configured()), (3, 3, 3));
     assert_eq!((estimate.tolerated_liars(), estimate.contested(), estimate.corroborated()), (1, false, true));
-    let offset = estimate.system_offset(&measurement.reading);
+    let offset = estimate.system_offset(&measurement.reading, measurement.suspended).unwrap();
     assert!(offset.contains(SignedDuration::ZERO), "{offset:?}");
     assert!(offset.half_width() < EXACT, "on loopback a bound is narrow, this is {offset:?}");
     let best = estimate.best_system_offset(&measurement.reading);
@@ -137,7 +137,7 @@ fn servers_that_are_wrong_are_falsetickers_and_their_offsets_are_right() {
     let estimate = measurement.estimate.unwrap();
     assert_eq!((estimate.agreeing(), estimate.usable(), estimate.configured()), (3, 5, 5));
     assert_eq!((estimate.tolerated_liars(), estimate.contested()), (2, false));
-    let offset = estimate.system_offset(&measurement.reading);
+    let offset = estimate.system_offset(&measurement.reading, measurement.suspended).unwrap();
     assert!(offset.contains(SignedDuration::ZERO), "{offset:?}");
     assert!(offset.half_width() < EXACT, "the liars did not widen it: {offset:?}");
 }
@@ -149,7 +149,8 @@ fn a_host_whose_own_clock_is_wrong_is_told_by_how_much() {
     for ahead in [-40_000, 1_500] {
         let clock = Pretend::new(OsClock, SignedDuration::from_millis(ahead));
         let measurement = measure(&sources(&servers), &options(), &clock).unwrap();
-        let offset = measurement.estimate.unwrap().system_offset(&measurement.reading);
+        let offset =
+            measurement.estimate.unwrap().system_offset(&measurement.reading, measurement.suspended).unwrap();
         assert!(offset.contains(SignedDuration::from_millis(-ahead)), "{ahead} ms ahead: {offset:?}");
     }
 }
@@ -174,7 +175,8 @@ fn without_a_quorum_of_the_configured_sources_there_is_no_clock_whoever_agrees()
 
     let content_with_two = Options { quorum: Some(2), ..options() };
     let measurement = measure(&asked, &content_with_two, &OsClock).unwrap();
-    let offset = measurement.estimate.unwrap().system_offset(&measurement.reading);
+    let offset =
+        measurement.estimate.unwrap().system_offset(&measurement.reading, measurement.suspended).unwrap();
     assert!(offset.contains(SignedDuration::ZERO), "{offset:?}");
 }
 
@@ -213,7 +215,7 @@ fn silent_and_babbling_servers_are_told_apart_and_do_no_harm() {
         assert_eq!(error, Some(SourceError::OnlyStrays { datagrams: 2, stray: expected }));
         let estimate = measurement.estimate.unwrap();
         assert_eq!((estimate.agreeing(), estimate.configured()), (3, 5));
-        let offset = estimate.system_offset(&measurement.reading);
+        let offset = estimate.system_offset(&measurement.reading, measurement.suspended).unwrap();
         assert!(offset.contains(SignedDuration::ZERO), "{offset:?}");
     }
 }

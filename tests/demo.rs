@@ -14,9 +14,8 @@ fn the_demonstration_shows_the_whole_way_and_every_verdict() {
     let count = |what: &str| shown.lines().filter(|line| line.ends_with(what)).count();
     assert_eq!((count(" truechimer"), count(" falseticker"), count(" unreachable")), (3, 1, 1), "{shown}");
     assert!(shown.contains("3 of 5 configured sources agree"), "{shown}");
-    assert!(
-        shown.contains("This clock is 40.000 s behind") || shown.contains("This clock is 39.999 s behind")
-    );
+    // Known to a millisecond or so, and shown as exactly.
+    assert!(shown.contains("This clock is 40.0") || shown.contains("This clock is 39.99"), "{shown}");
 
     let line = |beginning: &str| {
         shown

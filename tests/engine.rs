@@ -49,7 +49,8 @@ fn an_honest_server_gives_the_samples_that_were_asked_for() {
     assert_eq!(report.error, None);
     assert_eq!(report.bound.unwrap().samples, 2);
     assert_eq!(report.verdict, Some(Verdict::Truechimer));
-    let offset = measurement.estimate.unwrap().system_offset(&measurement.reading);
+    let offset =
+        measurement.estimate.unwrap().system_offset(&measurement.reading, measurement.suspended).unwrap();
     assert!(offset.contains(SignedDuration::ZERO), "{offset:?}");
 }
 
@@ -74,7 +75,8 @@ fn a_slow_host_is_told_that_it_is_behind() {
     let sources = [source(&servers[0]), source(&servers[1])];
     let slow = Pretend::new(OsClock, SignedDuration::from_secs(-40));
     let measurement = measure(&sources, &options(), &slow).unwrap();
-    let offset = measurement.estimate.unwrap().system_offset(&measurement.reading);
+    let offset =
+        measurement.estimate.unwrap().system_offset(&measurement.reading, measurement.suspended).unwrap();
     assert!(offset.contains(SignedDuration::from_secs(40)), "{offset:?}");
 }
 

@@ -9,7 +9,7 @@ use skewgate::clock::Leap;
 use skewgate::ntp::{ReferenceId, Responder, Script};
 use skewgate::time::{SignedDuration, os::OsClock};
 
-const QUICK: [&str; 6] = ["--samples", "2", "--interval", "5ms", "--timeout", "150ms"];
+const QUICK: [&str; 6] = ["--samples", "2", "--interval", "10ms", "--timeout", "150ms"];
 
 fn serve(script: Script) -> Responder {
     Responder::spawn(([127, 0, 0, 1], 0).into(), script, OsClock).expect("a port on loopback")
@@ -160,8 +160,21 @@ fn a_single_source_must_be_allowed_and_is_called_uncorroborated() {
     let output = probe(&[&server], &[]);
     assert_eq!(output.status.code(), Some(3));
     assert!(String::from_utf8_lossy(&output.stderr).contains("--allow-single"));
+    // Programs that read the result are told there, too.
+    let (value, status) = json(&[&server], &[]);
+    assert_eq!((status, &value["status"], &value["clock"]), (3, &Value::from("unknown"), &Value::Null));
+    let line = stdout(&probe(&[&server], &["--format", "nagios"]));
+    assert!(line.starts_with("SKEW UNKNOWN - a single source"), "{line}");
     let (value, status) = json(&[&server], &["--allow-single"]);
     assert_eq!((status, &value["clock"]["corroborated"]), (0, &Value::from(false)));
+}
+
+#[test]
+fn tolerance_can_be_demanded() {
+    let servers = [ahead(0), ahead(0), ahead(0), serve(Script::silent())];
+    let (value, status) = json(&[&servers[0], &servers[1], &servers[2], &servers[3]], &["--tolerate", "2"]);
+    assert_eq!((status, &value["clock"]), (3, &Value::Null));
+    assert!(value["reason"].as_str().unwrap().contains("2 must be tolerated"), "{value}");
 }
 
 #[test]
@@ -194,10 +207,11 @@ fn nothing_from_the_network_reaches_a_terminal_unescaped() {
     };
     let servers = [hostile(), hostile()];
     for format in ["text", "json", "nagios"] {
-        let output = probe(&[&servers[0], &servers[1]], &["--format", format, "-v"]);
-        let bytes = [output.stdout, output.stderr].concat();
-        assert!(!bytes.contains(&0x1b), "{format}");
-        assert!(!String::from_utf8(bytes).unwrap().contains("[2J"), "{format}");
+        // With colours forced, as on a terminal: otherwise every escape would be dropped on the way out.
+        let output = probe(&[&servers[0], &servers[1]], &["--format", format, "-v", "--color", "always"]);
+        let shown = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        assert!(!shown.contains("[2J"), "{format}");
+        assert!(format == "nagios" || shown.contains("27.91.50.74"), "{format}: {shown}");
     }
 }
 

@@ -74,7 +74,8 @@ fn an_asymmetric_path_moves_the_middle_by_half_and_keeps_the_truth_inside() {
         assert!(is_near(offset.lo(), -back, SCHEDULING), "{route:?}\n{report:?}");
         assert!(is_near(offset.hi(), out, SCHEDULING), "{route:?}\n{report:?}");
         assert_truth_inside(report, &route);
-        let estimate = measurement.estimate.unwrap().system_offset(&measurement.reading);
+        let estimate =
+            measurement.estimate.unwrap().system_offset(&measurement.reading, measurement.suspended).unwrap();
         assert!(estimate.contains(SignedDuration::ZERO), "{estimate:?}");
     }
 }
@@ -119,7 +120,7 @@ fn through_any_network_the_truth_is_inside() {
     }
     let estimate = measurement.estimate.unwrap();
     assert_eq!(estimate.agreeing(), ROUTES);
-    let offset = estimate.system_offset(&measurement.reading);
+    let offset = estimate.system_offset(&measurement.reading, measurement.suspended).unwrap();
     assert!(offset.contains(SignedDuration::ZERO), "SKEWGATE_TEST_SEED={seed}: {offset:?}");
 }
 
@@ -134,6 +135,6 @@ fn one_of_three_behind_a_lossy_network_does_not_move_the_estimate() {
     assert_truth_inside(&measurement.reports[2], &route);
     let estimate = measurement.estimate.unwrap();
     assert_eq!((estimate.agreeing(), estimate.usable()), (3, 3), "{route:?}");
-    let offset = estimate.system_offset(&measurement.reading);
+    let offset = estimate.system_offset(&measurement.reading, measurement.suspended).unwrap();
     assert!(offset.contains(SignedDuration::ZERO), "{route:?}\n{offset:?}");
 }

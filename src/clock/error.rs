@@ -44,6 +44,21 @@ pub enum NoEstimate {
         /// How many of these must agree.
         needed: usize,
     },
+    /// The bound would hold with fewer liars among the sources than was asked for.
+    #[error(
+        "with {usable} sources that answered, the bound holds with {tolerated} liars among them, {required} must be tolerated: add sources, or mend the silent ones"
+    )]
+    ToleratesTooFew {
+        /// Sources that gave a usable bound.
+        usable: usize,
+        /// How many of these may lie.
+        tolerated: usize,
+        /// How many must be allowed to.
+        required: usize,
+    },
+    /// The samples lie on both sides of an announced leap second, where servers mean different times.
+    #[error("it was measured across a leap second: measure again")]
+    AcrossLeapSecond,
     /// Several of the configured sources are one and the same, and too few votes are left.
     #[error("several of the sources are one and the same, and what is left is not enough: {0}")]
     TooFewVotes(RulesError),

@@ -8,7 +8,7 @@ use super::{Leap, MaxDrift, NoEstimate, OffsetInterval, RulesError, Selection, S
 use crate::time::{RawInstant, SignedDuration, SystemReading, TimeError, TimeInterval, Timestamp};
 
 /// A difference of BOOTTIME − MONOTONIC below this is the noise of reading two clocks, not a suspend.
-const SUSPEND_THRESHOLD: SignedDuration = SignedDuration::from_millis(1);
+pub(crate) const SUSPEND_THRESHOLD: SignedDuration = SignedDuration::from_millis(1);
 
 /// How long and how wide an estimate may become.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +37,7 @@ impl Default for Limits {
 pub struct Rules {
     configured: usize,
     quorum: usize,
+    tolerated_liars: usize,
     limits: Limits,
 }
 
@@ -63,7 +64,18 @@ impl Rules {
         if quorum == 1 && !allow_single {
             return Err(RulesError::SingleSource);
         }
-        Ok(Self { configured, quorum, limits })
+        Ok(Self { configured, quorum, tolerated_liars: 0, limits })
+    }
+
+    /// Demands that so many of the sources that answered may lie without the bound becoming untrue.
+    ///
+    /// Silence spends tolerance: of five sources two may lie, but where two are silenced only one of the other three. Whoever
+    /// can silence honest sources makes the liars among the rest count for more; a service that must not be led astray so
+    /// demands its tolerance, and has no time rather than a wrong one.
+    #[must_use]
+    pub const fn tolerating(mut self, liars: usize) -> Self {
+        self.tolerated_liars = liars;
+        self
     }
 
     /// How many votes are configured.
@@ -124,19 +136,26 @@ impl ClockEstimate {
         let moved: Vec<OffsetInterval> =
             votes.iter().map(|vote| moved(vote, anchor, limits.max_drift)).collect();
         let selection = select(&moved, rules.configured, rules.quorum)?;
-        // One truechimer that announces a leap is enough to widen: the price is a second for a moment, and
-        // a majority that forgot to announce would otherwise be a second wrong.
-        let announced = votes.iter().zip(&moved).any(|(vote, bound)| {
-            matches!(vote.leap, Leap::Insert | Leap::Delete) && selection.is_truechimer(*bound)
-        });
-        let utc = Timestamp::from_unix_nanos(anchor.as_nanos()) + selection.best.midpoint();
+        if selection.tolerated_liars < rules.tolerated_liars {
+            return Err(NoEstimate::ToleratesTooFew {
+                usable: votes.len(),
+                tolerated: selection.tolerated_liars,
+                required: rules.tolerated_liars,
+            });
+        }
+        let believed: Vec<&Vote> = votes
+            .iter()
+            .zip(&moved)
+            .filter_map(|(vote, bound)| selection.is_truechimer(*bound).then_some(vote))
+            .collect();
+        let leap = announced_leap(&believed, limits.max_drift)?;
         Ok(Self {
             anchor,
             suspended,
             selection,
             usable: votes.len(),
             configured: rules.configured,
-            leap: announced.then(|| end_of_month(utc)).flatten(),
+            leap,
             limits,
         })
     }
@@ -168,9 +187,17 @@ impl ClockEstimate {
     }
 
     /// True time minus system clock, for a reading of the latter: positive where this host is behind.
-    #[must_use]
-    pub fn system_offset(&self, reading: &SystemReading) -> OffsetInterval {
-        self.offset_at(reading.after).minus_system(reading)
+    ///
+    /// # Errors
+    ///
+    /// As [`at`](Self::at), at the time of the reading.
+    pub fn system_offset(
+        &self,
+        reading: &SystemReading,
+        suspended: SignedDuration,
+    ) -> Result<OffsetInterval, TimeError> {
+        self.at(reading.after, suspended)?;
+        Ok(self.offset_at(reading.after).minus_system(reading))
     }
 
     /// The point estimate of true time minus system clock. No promise comes with it; the truth is in
@@ -253,6 +280,27 @@ fn moved(vote: &Vote, anchor: RawInstant, max_drift: MaxDrift) -> OffsetInterval
     vote.bound.bound.aged(anchor - vote.bound.anchor, max_drift)
 }
 
+/// When the leap second comes that a truechimer announces: at the end of the month in which the first of their samples was
+/// taken. One is enough: the price is a second of width for a moment, and a majority that forgot to announce would
+/// otherwise be a second wrong.
+///
+/// Fails where one of the samples may lie beyond it, or within a second of it: a sample can't be carried across a leap
+/// second. Falsetickers have no say, or one of them could spoil every round of a month with a leap second.
+fn announced_leap(truechimers: &[&Vote], max_drift: MaxDrift) -> Result<Option<Timestamp>, NoEstimate> {
+    if !truechimers.iter().any(|vote| matches!(vote.leap, Leap::Insert | Leap::Delete)) {
+        return Ok(None);
+    }
+    let earliest = |vote: &&Vote| {
+        let SourceBound { first, anchor, bound, .. } = vote.bound;
+        Timestamp::from_unix_nanos(first.as_nanos()) + bound.aged(anchor - first, max_drift).lo()
+    };
+    let latest =
+        |vote: &&Vote| Timestamp::from_unix_nanos(vote.bound.anchor.as_nanos()) + vote.bound.bound.hi();
+    let leap = truechimers.iter().map(earliest).min().and_then(end_of_month);
+    let across = |leap: Timestamp| truechimers.iter().map(latest).any(|latest| latest >= leap - LEAP_SECOND);
+    if leap.is_some_and(across) { Err(NoEstimate::AcrossLeapSecond) } else { Ok(leap) }
+}
+
 /// The first instant of the next UTC month: leap seconds come right before it (RFC 5905 §7.3).
 fn end_of_month(time: Timestamp) -> Option<Timestamp> {
     let date = DateTime::<Utc>::from(time).date_naive();
@@ -273,7 +321,14 @@ mod tests {
             OffsetInterval::new(SignedDuration::from_nanos(lo), SignedDuration::from_nanos(hi)).unwrap();
         let anchor = RawInstant::from_nanos(anchor);
         Vote {
-            bound: SourceBound { anchor, bound, delay: SignedDuration::ZERO, samples: 1, kernel_stamped: 0 },
+            bound: SourceBound {
+                first: anchor,
+                anchor,
+                bound,
+                delay: SignedDuration::ZERO,
+                samples: 1,
+                kernel_stamped: 0,
+            },
             leap,
         }
     }
@@ -315,10 +370,8 @@ mod tests {
         let estimate = estimate(&[vote(0, 5 * SECOND, 5 * SECOND + 10, Leap::None)], Limits::default());
         let reading = reading(raw(1), raw(1));
         let stepped = SystemReading { realtime: Timestamp::from_unix_nanos(SECOND), ..reading };
-        assert_eq!(
-            estimate.system_offset(&reading).lo() - estimate.system_offset(&stepped).lo(),
-            SignedDuration::from_secs(1)
-        );
+        let offset = |reading| estimate.system_offset(reading, SignedDuration::ZERO).unwrap();
+        assert_eq!(offset(&reading).lo() - offset(&stepped).lo(), SignedDuration::from_secs(1));
         assert_eq!(
             estimate.best_system_offset(&reading) - estimate.best_system_offset(&stepped),
             SignedDuration::from_secs(1)
@@ -329,7 +382,7 @@ mod tests {
     fn a_slow_reading_of_the_system_clock_widens_the_offset() {
         let estimate = estimate(&[vote(0, 0, 0, Leap::None)], Limits::default());
         let reading = reading(raw(0), raw(2));
-        let offset = estimate.system_offset(&reading);
+        let offset = estimate.system_offset(&reading, SignedDuration::ZERO).unwrap();
         assert!(offset.contains(SignedDuration::ZERO) && offset.contains(SignedDuration::from_secs(2)));
     }
 
@@ -346,6 +399,44 @@ mod tests {
         }
         let silent = estimate(&[vote(0, utc, utc, Leap::None)], Limits::default());
         assert!(silent.at(raw(11), SignedDuration::ZERO).unwrap().half_width() < Duration::from_millis(2));
+    }
+
+    #[test]
+    fn across_an_announced_leap_second_there_is_no_estimate() {
+        // Two samples from just before a leap second, one from just after: the last one's UTC − raw is a second less.
+        let utc = "2026-12-31T23:59:59.900Z".parse::<Timestamp>().unwrap().as_unix_nanos();
+        let before = vote(0, utc - 6_000_000, utc + 6_000_000, Leap::Insert);
+        let after = vote(SECOND / 5, utc - SECOND, utc - SECOND + 6_000_000, Leap::Insert);
+        let across = [before, before, after];
+        let rules = Rules::new(3, None, false, Limits::default()).unwrap();
+        let measured = |votes: &[Vote]| ClockEstimate::from_votes(votes, &rules, SignedDuration::ZERO);
+        assert_eq!(measured(&across), Err(NoEstimate::AcrossLeapSecond));
+        // A burst that began before it, too; and a majority that announces nothing is no excuse.
+        let mut burst = vote(3 * SECOND, utc, utc, Leap::Insert);
+        burst.bound.first = RawInstant::from_nanos(-3 * SECOND);
+        assert_eq!(measured(&[burst, burst, burst]), Err(NoEstimate::AcrossLeapSecond));
+        let silent = Vote { leap: Leap::None, ..before };
+        assert_eq!(measured(&[before, silent, silent]), Err(NoEstimate::AcrossLeapSecond));
+        // Where nobody announces one, there is none; and a falseticker of another month has no say.
+        assert!(measured(&[silent, silent, silent]).is_ok());
+        let calm = vote(0, utc - 3_600 * SECOND, utc - 3_600 * SECOND, Leap::Insert);
+        let liar = vote(0, utc - 90 * 86_400 * SECOND, utc - 90 * 86_400 * SECOND, Leap::Insert);
+        assert!(measured(&[calm, calm, liar]).is_ok());
+    }
+
+    #[test]
+    fn silence_spends_tolerance_and_may_be_told_not_to() {
+        let rules = Rules::new(5, None, false, Limits::default()).unwrap();
+        let votes = [vote(0, 0, 10, Leap::None); 5];
+        let measured = |count: usize, rules: Rules| {
+            ClockEstimate::from_votes(&votes[..count], &rules, SignedDuration::ZERO)
+        };
+        assert_eq!(measured(5, rules.tolerating(2)).unwrap().tolerated_liars(), 2);
+        assert_eq!(measured(3, rules).unwrap().tolerated_liars(), 1);
+        assert_eq!(
+            measured(4, rules.tolerating(2)),
+            Err(NoEstimate::ToleratesTooFew { usable: 4, tolerated: 1, required: 2 })
+        );
     }
 
     #[test]

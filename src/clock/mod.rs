@@ -17,6 +17,8 @@ mod select;
 
 pub use drift::MaxDrift;
 pub use error::{Inconsistent, NoEstimate, RulesError};
+#[cfg(feature = "ntp")]
+pub(crate) use estimate::SUSPEND_THRESHOLD;
 pub use estimate::{ClockEstimate, Limits, Rules, Vote};
 pub use offset::OffsetInterval;
 pub use sample::{Exchange, Leap, Reception, Sample, SourceBound};

@@ -106,6 +106,8 @@ pub enum Reception {
 /// What a burst of exchanges with one source proves together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SourceBound {
+    /// The reception of the burst's first reply.
+    pub first: RawInstant,
     /// The reception of the burst's last reply.
     pub anchor: RawInstant,
     /// UTC − raw at the anchor.
@@ -130,15 +132,15 @@ impl SourceBound {
     /// or was stepped in between), or where there are none.
     pub fn from_samples(samples: &[Sample], max_drift: MaxDrift) -> Result<Self, Inconsistent> {
         let last = samples.iter().max_by_key(|sample| sample.anchor).ok_or(Inconsistent)?;
-        let mut bound = last.bound;
-        let mut delay = last.delay;
+        let (mut first, mut bound, mut delay) = (last.anchor, last.bound, last.delay);
         for sample in samples {
+            first = first.min(sample.anchor);
             let aged = sample.bound.aged(last.anchor - sample.anchor, max_drift);
             bound = bound.intersection(aged).ok_or(Inconsistent)?;
             delay = delay.min(sample.delay);
         }
         let kernel_stamped = samples.iter().filter(|sample| sample.reception == Reception::Kernel).count();
-        Ok(Self { anchor: last.anchor, bound, delay, samples: samples.len(), kernel_stamped })
+        Ok(Self { first, anchor: last.anchor, bound, delay, samples: samples.len(), kernel_stamped })
     }
 }
 

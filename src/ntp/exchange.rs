@@ -81,6 +81,7 @@ pub struct Request {
 
 /// A reply that passed every check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Reply {
     /// What it says.
     pub header: Header,
@@ -155,7 +156,7 @@ impl Request {
             return Err(SourceError::Unsynchronised { leap: header.leap, stratum: header.stratum });
         }
         let exchange = exchange(&header, travel)?;
-        check_limits(&header, &exchange, travel.local, limits)?;
+        check_limits(&header, &exchange, travel.local, limits, max_drift)?;
         self.second_opinion(datagram, &exchange)?;
         let sample = exchange.sample(max_drift)?;
         let root_distance = sample.bound.half_width();
@@ -223,14 +224,16 @@ fn check_limits(
     exchange: &Exchange,
     local: Option<IpAddr>,
     limits: &ReplyLimits,
+    max_drift: MaxDrift,
 ) -> Result<(), Refusal> {
     let hold = exchange.hold().unsigned_abs();
     if hold > limits.max_hold {
         return Err(Refusal::HoldTooLong { hold, max: limits.max_hold });
     }
     let delay = exchange.delay();
+    // While the server holds the request, the two clocks may drift apart.
     let precisions = SignedDuration::from(exchange.server_precision + exchange.client_precision);
-    if delay < -precisions {
+    if delay < -(precisions + max_drift.growth(exchange.hold())) {
         return Err(Refusal::NegativeDelay { delay_ns: delay.as_nanos() });
     }
     if header.root_delay > limits.max_root_delay {

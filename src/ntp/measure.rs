@@ -9,8 +9,8 @@ use super::{KissCode, ReferenceId, ReplyLimits, Source, SourceError};
 use crate::clock::{ClockEstimate, Limits, MaxDrift, NoEstimate, Rules, RulesError, SourceBound};
 use crate::time::{LocalClock, SignedDuration, SystemReading};
 
-/// A clock that was last set longer ago than this is worth a warning; its dispersion covers it.
-const STALE_AFTER: SignedDuration = SignedDuration::from_secs(86_400);
+/// A clock that was last set longer ago than this is worth a warning; its dispersion covers it. A day, in 2⁻³² s.
+const STALE_AFTER: u64 = 86_400 << 32;
 
 /// Everything that can be set about a measurement. The default suits a handful of servers on the internet.
 #[derive(Clone, Copy, Debug)]
@@ -19,7 +19,7 @@ pub struct Options {
     pub pace: Pace,
     /// IPv4, IPv6, or both.
     pub family: Family,
-    /// How long names may take to resolve. Default 3 s.
+    /// How long names may take to resolve, all of them together. Default 3 s. Nothing is sent before.
     pub resolve_timeout: Duration,
     /// What is refused in a reply.
     pub reply_limits: ReplyLimits,
@@ -27,6 +27,8 @@ pub struct Options {
     pub quorum: Option<usize>,
     /// Whether one source may be believed without another that bears it out. Default no.
     pub allow_single: bool,
+    /// How many of the sources that answer must be allowed to lie: see [`Rules::tolerating`]. Default 0.
+    pub tolerated_liars: usize,
     /// How long and how wide the estimate may become.
     pub limits: Limits,
 }
@@ -40,6 +42,7 @@ impl Default for Options {
             reply_limits: ReplyLimits::default(),
             quorum: None,
             allow_single: false,
+            tolerated_liars: 0,
             limits: Limits::default(),
         }
     }
@@ -47,6 +50,7 @@ impl Default for Options {
 
 /// What a round found.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Measurement {
     /// One report for each source, in the order given.
     pub reports: Vec<SourceReport>,
@@ -54,6 +58,8 @@ pub struct Measurement {
     pub estimate: Result<ClockEstimate, NoEstimate>,
     /// The system clock right after the round: what offsets are relative to.
     pub reading: SystemReading,
+    /// How long the host had been suspended since it booted at that reading.
+    pub suspended: SignedDuration,
     /// What deserves a look although nothing was refused for it.
     pub warnings: Vec<Warning>,
 }
@@ -74,7 +80,7 @@ pub struct Measurement {
 ///     println!("{}: {:?}", report.source.as_given(), report.verdict);
 /// }
 /// let estimate = measurement.estimate?;
-/// let offset = estimate.system_offset(&measurement.reading);
+/// let offset = estimate.system_offset(&measurement.reading, measurement.suspended)?;
 /// println!("this clock is {} ± {:?} behind", offset.midpoint(), offset.half_width());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -102,7 +108,8 @@ pub(crate) fn measure_except(
     Rules::new(sources.len(), options.quorum, options.allow_single, options.limits)?;
     // From before the first exchange: a suspend in the middle of the round voids its estimate too.
     let suspended = clock.suspended();
-    let mut resolved = resolve(sources.iter().map(Source::address), options.family, options.resolve_timeout);
+    let mut resolved =
+        resolve(sources.iter().map(Source::address), options.family, options.resolve_timeout, clock);
     for (found, resting) in resolved.iter_mut().zip(resting) {
         if let Some(kiss) = *resting {
             *found = Err(SourceError::Kiss(kiss));
@@ -112,6 +119,7 @@ pub(crate) fn measure_except(
     let conversations =
         converse(addresses, &options.pace, &options.reply_limits, options.limits.max_drift, clock);
     let reading = clock.system();
+    let slept = clock.suspended();
 
     let max_drift = options.limits.max_drift;
     let mut reports: Vec<SourceReport> = sources
@@ -129,7 +137,7 @@ pub(crate) fn measure_except(
         report.verdict = verdict(report, estimate.as_ref().ok());
     }
     let warnings = warnings(&parties, &reports);
-    Ok(Measurement { reports, estimate, reading, warnings })
+    Ok(Measurement { reports, estimate, reading, suspended: slept, warnings })
 }
 
 fn report(
@@ -194,7 +202,8 @@ impl Parties {
         suspended: SignedDuration,
     ) -> Result<ClockEstimate, NoEstimate> {
         let rules = Rules::new(self.members.len(), options.quorum, options.allow_single, options.limits)
-            .map_err(NoEstimate::TooFewVotes)?;
+            .map_err(NoEstimate::TooFewVotes)?
+            .tolerating(options.tolerated_liars);
         let votes: Vec<_> = self
             .members
             .iter()
@@ -230,7 +239,8 @@ fn warnings(parties: &Parties, reports: &[SourceReport]) -> Vec<Warning> {
     }
     for report in reports.iter().filter(|report| report.vote().is_some()) {
         if report.header.is_some_and(|header| {
-            let age = header.transmit.unfold() - header.reference.unfold();
+            // On the wire, as the reference time may lie in another era, or before the release date.
+            let age = header.transmit.0.wrapping_sub(header.reference.0);
             header.reference.is_zero() || age > STALE_AFTER
         }) {
             warnings.push(Warning::StaleReference { source: report.source.as_given().to_owned() });

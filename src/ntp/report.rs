@@ -8,6 +8,7 @@ use crate::clock::{OffsetInterval, SourceBound, Vote};
 
 /// What one source said, and what to make of it.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct SourceReport {
     /// The source as it was configured.
     pub source: Source,
@@ -128,16 +129,26 @@ impl fmt::Display for Warning {
         match self {
             Self::CommonUpstream { reference_id, sources } => write!(
                 f,
-                "{} follow the same upstream ({}): they would be wrong together, put them into one group or use others",
-                sources.join(", "),
+                "{} follow the same upstream ({}): they would be wrong together, so they should have one vote together",
+                some_of(sources),
                 reference_id.to_text(2),
             ),
             Self::SharedVote { sources } => {
-                write!(f, "{} are one source: they have one vote together", sources.join(", "))
+                write!(f, "{} are one source: they have one vote together", some_of(sources))
             }
             Self::StaleReference { source } => {
                 write!(f, "{source} does not say when its clock was last set, or that was over a day ago")
             }
         }
+    }
+}
+
+/// The first few, and how many more there are: a line that nobody can read warns nobody.
+fn some_of(sources: &[String]) -> String {
+    const SHOWN: usize = 5;
+    let shown = sources.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match sources.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
     }
 }

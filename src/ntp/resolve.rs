@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::source::Host;
 use super::{SourceAddr, SourceError};
+use crate::time::LocalClock;
 
 /// Which addresses of a name are used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -45,9 +46,15 @@ pub(super) fn resolve<'a>(
     sources: impl Iterator<Item = &'a SourceAddr>,
     family: Family,
     deadline: Duration,
+    clock: &dyn LocalClock,
 ) -> Vec<Result<Vec<SocketAddr>, SourceError>> {
+    let start = clock.raw();
     let lookups: Vec<_> = sources.map(Lookup::start).collect();
-    lookups.into_iter().map(|lookup| pick(lookup.finish(deadline)?, family)).collect()
+    let finish = |lookup: Lookup| {
+        let left = deadline.saturating_sub((clock.raw() - start).unsigned_abs());
+        pick(lookup.finish(left, deadline)?, family)
+    };
+    lookups.into_iter().map(finish).collect()
 }
 
 enum Lookup {
@@ -77,13 +84,13 @@ impl Lookup {
         }
     }
 
-    /// Each waits for the whole deadline at the worst: they run side by side, so those behind the first are
-    /// long done by the time they are looked at.
-    fn finish(self, deadline: Duration) -> Result<Vec<SocketAddr>, SourceError> {
+    /// Waits for the time that is left. They run side by side, so those behind the first are mostly done by the time
+    /// that they are looked at.
+    fn finish(self, left: Duration, deadline: Duration) -> Result<Vec<SocketAddr>, SourceError> {
         let found = match self {
             Self::Done(address) => return Ok(vec![address]),
             Self::Running(receiver) => {
-                receiver.recv_timeout(deadline).map_err(|_| SourceError::ResolveTimeout { deadline })?
+                receiver.recv_timeout(left).map_err(|_| SourceError::ResolveTimeout { deadline })?
             }
             Self::Failed(error) => Err(error),
         };
@@ -91,18 +98,26 @@ impl Lookup {
     }
 }
 
+/// An IPv4 address as what it is: written as an IPv6 address (`::ffff:192.0.2.1`) it would be another source, with a vote
+/// of its own.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
 fn pick(addresses: Vec<SocketAddr>, family: Family) -> Result<Vec<SocketAddr>, SourceError> {
-    let picked: Vec<SocketAddr> = addresses.into_iter().filter(|address| family.has(address)).collect();
+    let picked: Vec<SocketAddr> =
+        addresses.into_iter().map(canonical).filter(|address| family.has(address)).collect();
     if picked.is_empty() { Err(SourceError::NoAddressOfFamily { family: family.name() }) } else { Ok(picked) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::time::os::OsClock;
 
     fn resolve_one(text: &str, family: Family) -> Result<Vec<SocketAddr>, SourceError> {
         let source: SourceAddr = text.parse().unwrap();
-        resolve([&source].into_iter(), family, Duration::from_secs(5)).remove(0)
+        resolve([&source].into_iter(), family, Duration::from_secs(5), &OsClock).remove(0)
     }
 
     #[test]

@@ -10,7 +10,7 @@ pub const NTP_PORT: u16 = 123;
 /// Where a time server is: a name or an address, and a port.
 ///
 /// Grammar: `host`, `host:port`, `[v6]:port`; a bare IPv6 address is taken as one without a port. Without a
-/// port it is 123. What is printed reads back to the same.
+/// port it is 123. What is printed reads back to the same. An IPv6 zone is not supported; one in a `SocketAddr` is dropped.
 ///
 /// ```
 /// use skewgate::ntp::SourceAddr;
@@ -56,7 +56,14 @@ impl SourceAddr {
 
 impl From<std::net::SocketAddr> for SourceAddr {
     fn from(address: std::net::SocketAddr) -> Self {
-        Self { host: Host::Address(address.ip()), port: address.port() }
+        Self { host: Host::of(address.ip()), port: address.port() }
+    }
+}
+
+impl Host {
+    /// An IPv4 address that is written as an IPv6 address is the same source, not another one.
+    const fn of(address: IpAddr) -> Self {
+        Self::Address(address.to_canonical())
     }
 }
 
@@ -79,7 +86,7 @@ impl FromStr for SourceAddr {
             return Err(SourceAddrError::Empty);
         }
         if let Ok(address) = text.parse::<Ipv6Addr>() {
-            return Ok(Self { host: Host::Address(address.into()), port: NTP_PORT });
+            return Ok(Self { host: Host::of(IpAddr::V6(address)), port: NTP_PORT });
         }
         if let Some(rest) = text.strip_prefix('[') {
             let (address, rest) = rest.split_once(']').ok_or(SourceAddrError::UnclosedBracket)?;
@@ -89,7 +96,7 @@ impl FromStr for SourceAddr {
                 None if rest.is_empty() => NTP_PORT,
                 None => return Err(SourceAddrError::AfterBracket),
             };
-            return Ok(Self { host: Host::Address(address.into()), port });
+            return Ok(Self { host: Host::of(IpAddr::V6(address)), port });
         }
         let (host, port) = match text.split_once(':') {
             Some((_, port)) if port.contains(':') => return Err(SourceAddrError::NotIpv6),
@@ -111,7 +118,7 @@ fn parse_port(text: &str) -> Result<u16, SourceAddrError> {
 
 fn parse_host(text: &str) -> Result<Host, SourceAddrError> {
     if let Ok(address) = text.parse::<IpAddr>() {
-        return Ok(Host::Address(address));
+        return Ok(Host::of(address));
     }
     let name = text.strip_suffix('.').unwrap_or(text);
     let label_is_right = |label: &str| {
@@ -227,6 +234,8 @@ mod tests {
             ("::1", "[::1]:123"),
             ("[::1]", "[::1]:123"),
             ("[fe80::0001]:65535", "[fe80::1]:65535"),
+            ("::ffff:192.0.2.1", "192.0.2.1:123"),
+            ("[::ffff:192.0.2.1]:7", "192.0.2.1:7"),
             ("_ntp._udp.example", "_ntp._udp.example:123"),
         ] {
             assert_eq!(text.parse::<SourceAddr>().unwrap().to_string(), shown, "{text}");

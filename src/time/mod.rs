@@ -59,6 +59,8 @@ impl<T: TimeSource + ?Sized> TimeSource for std::sync::Arc<T> {
 
 /// This host's clocks, as the measuring code needs them. [`os::OsClock`] reads the real ones,
 /// [`sim::SimClock`] pretends.
+///
+/// Time-outs are measured on them too: on a clock that nobody advances, whoever waits for a reply waits for ever.
 pub trait LocalClock: Send + Sync {
     /// Now on the raw timeline: the clock that no time daemon slews or steps.
     fn raw(&self) -> RawInstant;
@@ -154,6 +156,9 @@ pub enum TimeError {
         /// How long it slept.
         slept: Duration,
     },
+    /// A text is no time.
+    #[error("this is no time: write it as RFC 3339 has it, such as 2026-01-01T00:00:00Z")]
+    NotRfc3339,
     /// The time can't be represented, or a clock ran backwards.
     #[error("the time is outside of what can be represented (years 1678 to 2261)")]
     OutOfRange,

@@ -56,7 +56,7 @@ fn narrowest<T>(read: impl Fn() -> T, width: impl Fn(&T) -> SignedDuration) -> T
 /// disciplines and watches.
 ///
 /// Nothing is measured. If the clock is further off than declared, codes are refused or accepted at the
-/// wrong time; [`Monitor`](crate::monitor::Monitor) measures instead.
+/// wrong time; a `Monitor` (feature `ntp`) measures instead.
 #[derive(Clone, Copy, Debug)]
 pub struct SystemTime {
     max_error: Duration,

@@ -119,7 +119,7 @@ impl std::str::FromStr for Timestamp {
 
     /// Reads RFC 3339, with any offset.
     fn from_str(text: &str) -> Result<Self, TimeError> {
-        DateTime::parse_from_rfc3339(text).map_err(|_| TimeError::OutOfRange)?.to_utc().try_into()
+        DateTime::parse_from_rfc3339(text).map_err(|_| TimeError::NotRfc3339)?.to_utc().try_into()
     }
 }
 
@@ -181,6 +181,7 @@ mod tests {
     #[test]
     fn dates_that_do_not_fit_are_refused() {
         assert_eq!("2300-01-01T00:00:00Z".parse::<Timestamp>(), Err(TimeError::OutOfRange));
+        assert_eq!("not a date".parse::<Timestamp>(), Err(TimeError::NotRfc3339));
         assert_eq!(Timestamp::from_unix_seconds(i64::MAX), Err(TimeError::OutOfRange));
     }
 

@@ -44,7 +44,7 @@ pub(crate) struct ProbeOptions {
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     samples: u32,
     /// The pause between two requests to one source.
-    #[arg(long, value_name = "DUR", default_value = "200ms", value_parser = duration)]
+    #[arg(long, value_name = "DUR", default_value = "200ms", value_parser = pause)]
     interval: humantime::Duration,
     /// How long to wait for a reply; a request without one is sent a second time.
     #[arg(long, value_name = "DUR", default_value = "1s", value_parser = positive)]
@@ -52,6 +52,9 @@ pub(crate) struct ProbeOptions {
     /// How many of the sources must agree [default: more than half of them].
     #[arg(long, value_name = "N")]
     quorum: Option<usize>,
+    /// Demand that so many of the sources that answer may lie without the interval becoming untrue.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    tolerate: usize,
     /// Believe a source that no other bears out.
     #[arg(long)]
     allow_single: bool,
@@ -95,6 +98,7 @@ impl ProbeOptions {
             },
             quorum: self.quorum,
             allow_single: self.allow_single,
+            tolerated_liars: self.tolerate,
             ..Options::default()
         }
     }
@@ -107,6 +111,12 @@ impl ProbeOptions {
 
 fn duration(text: &str) -> Result<humantime::Duration, &'static str> {
     text.parse().map_err(|_| "write a whole number and its unit, such as 250ms, 2s or 1m")
+}
+
+/// Without any pause, many samples would be a flood.
+fn pause(text: &str) -> Result<humantime::Duration, &'static str> {
+    let length = duration(text)?;
+    if *length < Duration::from_millis(10) { Err("it must be at least 10ms") } else { Ok(length) }
 }
 
 fn positive(text: &str) -> Result<humantime::Duration, &'static str> {

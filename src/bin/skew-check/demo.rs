@@ -18,7 +18,7 @@ use skewgate::validator::{Advice, Attempt, Validator, Verdict};
 use skewgate::window::{Window, WindowPolicy};
 
 use crate::error::CliError;
-use crate::output::{BAD, GOOD, STRONG, Status, harmless, length, styled, text};
+use crate::output::{BAD, Bounded, GOOD, STRONG, Status, harmless, length, styled, text};
 
 /// How far ahead the lying time server is.
 const LIE: SignedDuration = SignedDuration::from_secs(45);
@@ -85,7 +85,7 @@ fn serve(out: &mut impl Write) -> Result<Vec<Responder>, CliError> {
 
 fn watch(servers: &[Responder], host: Arc<dyn LocalClock>) -> Result<Monitor, CliError> {
     let pace =
-        Pace { interval: Duration::from_millis(50), timeout: Duration::from_millis(300), ..Pace::default() };
+        Pace { interval: Duration::from_millis(50), timeout: Duration::from_millis(700), ..Pace::default() };
     Monitor::builder()
         .sources(servers.iter().map(|server| Source::new(server.address().into())))
         .options(Options { pace, ..Options::default() })
@@ -99,7 +99,10 @@ fn show_measurement(out: &mut impl Write, monitor: &Monitor) -> Result<(), CliEr
         return Err(failed("measure the time", &"there is no measurement"));
     };
     text::print_sources(out, &measurement.reports, false)?;
-    let offset = estimate.system_offset(&measurement.reading);
+    let offset = estimate
+        .system_offset(&measurement.reading, measurement.suspended)
+        .map(Bounded::new)
+        .map_err(|error| failed("measure the time", &error))?;
     writeln!(
         out,
         "\n{} of {} configured sources agree; the interval holds even if {} of those that answered lies.",
@@ -107,12 +110,7 @@ fn show_measurement(out: &mut impl Write, monitor: &Monitor) -> Result<(), CliEr
         estimate.configured(),
         estimate.tolerated_liars(),
     )?;
-    writeln!(
-        out,
-        "This clock is {} behind, give or take {}.",
-        length(offset.midpoint().unsigned_abs()),
-        length(offset.half_width()),
-    )?;
+    writeln!(out, "This clock is {} behind, give or take {}.", offset.magnitude(), offset.half_width(),)?;
     Ok(())
 }
 
@@ -161,7 +159,9 @@ fn show_window(
         state.drift.mean(),
         length(deviation.saturating_mul(policy.sigmas())),
     )?;
-    writeln!(out, "\n  true time is in   {:.3} .. {:.3}", now.earliest(), now.latest())?;
+    // Shown to the millisecond, the later end rounded up: what is shown contains what is known.
+    let latest = now.latest() + SignedDuration::from_nanos(999_999);
+    writeln!(out, "\n  true time is in   {:.3} .. {latest:.3}", now.earliest())?;
     writeln!(out, "  this clock shows  {host_clock:.3}")?;
     let ranges: Vec<_> =
         window.ranges().iter().map(|range| format!("{} ..= {}", range.first(), range.last())).collect();

@@ -6,11 +6,11 @@ use std::time::Duration;
 use skewgate::clock::{ClockEstimate, OffsetInterval, RulesError};
 use skewgate::ntp::{Measurement, measure};
 use skewgate::time::os::OsClock;
-use skewgate::time::{LocalClock, SignedDuration, TimeInterval};
+use skewgate::time::{LocalClock, SignedDuration, TimeError, TimeInterval};
 
 use crate::cli::{Format, ProbeOptions};
 use crate::error::CliError;
-use crate::output::{Status, json, length, nagios, text};
+use crate::output::{Bounded, Status, json, length, nagios, text};
 
 /// Longer than this without a word, and a person at a terminal wonders.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -44,12 +44,28 @@ pub(crate) struct Thresholds {
 
 /// Measures and prints.
 pub(crate) fn run(options: &ProbeOptions) -> Result<Status, CliError> {
+    let found = measured(options);
+    let mut out = anstream::stdout().lock();
+    match (&found, options.format) {
+        (Ok(finding), Format::Text) => text::print(&mut out, finding, options)?,
+        (Ok(finding), Format::Json) => json::print(&mut out, finding)?,
+        (Ok(finding), Format::Nagios) => nagios::print(&mut out, finding)?,
+        // A program that reads the result is told there, too, that there is none.
+        (Err(error), Format::Json) => json::print_nothing(&mut out, error, OsClock.system().realtime)?,
+        (Err(error), Format::Nagios) => nagios::print_nothing(&mut out, error)?,
+        (Err(_), Format::Text) => {}
+    }
+    out.flush()?;
+    found.map(|finding| finding.status)
+}
+
+fn measured(options: &ProbeOptions) -> Result<Finding, CliError> {
     let thresholds = Thresholds { warning: options.warning.into(), critical: options.critical.into() };
     if thresholds.warning > thresholds.critical {
         return Err(CliError::Thresholds { warning: options.warning, critical: options.critical });
     }
     if options.shortest() >= PATIENCE && !options.quiet && std::io::stderr().is_terminal() {
-        let shortest = length(options.shortest());
+        let shortest = humantime::format_duration(Duration::from_secs(options.shortest().as_secs()));
         anstream::eprintln!("asking {} sources, at least {shortest} ...", options.sources.len());
     }
     let finding = probe(options, thresholds, &OsClock)?;
@@ -58,14 +74,7 @@ pub(crate) fn run(options: &ProbeOptions) -> Result<Status, CliError> {
             anstream::eprintln!("warning: {warning}");
         }
     }
-    let mut out = anstream::stdout().lock();
-    match options.format {
-        Format::Text => text::print(&mut out, &finding, options)?,
-        Format::Json => json::print(&mut out, &finding)?,
-        Format::Nagios => nagios::print(&mut out, &finding)?,
-    }
-    out.flush()?;
-    Ok(finding.status)
+    Ok(finding)
 }
 
 fn probe(
@@ -74,17 +83,8 @@ fn probe(
     clock: &dyn LocalClock,
 ) -> Result<Finding, RulesError> {
     let measurement = measure(&options.sources, &options.measurement(), clock)?;
-    let reading = measurement.reading;
     let known = match measurement.estimate {
-        Ok(estimate) => estimate
-            .at(reading.after, clock.suspended())
-            .map(|interval| Clock {
-                estimate,
-                offset: estimate.system_offset(&reading),
-                best_offset: estimate.best_system_offset(&reading),
-                interval,
-            })
-            .map_err(|error| error.to_string()),
+        Ok(estimate) => clock_of(estimate, &measurement).map_err(|error| error.to_string()),
         Err(error) => Err(error.to_string()),
     };
     let (status, reason, clock) = match known {
@@ -95,6 +95,16 @@ fn probe(
         Err(reason) => (Status::Unknown, format!("this clock's offset is not known: {reason}"), None),
     };
     Ok(Finding { status, reason, clock, measurement, thresholds })
+}
+
+fn clock_of(estimate: ClockEstimate, measurement: &Measurement) -> Result<Clock, TimeError> {
+    let (reading, suspended) = (&measurement.reading, measurement.suspended);
+    Ok(Clock {
+        estimate,
+        offset: estimate.system_offset(reading, suspended)?,
+        best_offset: estimate.best_system_offset(reading),
+        interval: estimate.at(reading.after, suspended)?,
+    })
 }
 
 /// The status is about what is certain: delay on the way to the sources is never called a clock error, and
@@ -140,11 +150,7 @@ fn sentence(offset: OffsetInterval) -> String {
     if least.is_zero() {
         return format!("this clock is right, give or take {}", length(most));
     }
-    let middle = offset.midpoint();
-    let direction = if middle.is_negative() { "ahead" } else { "behind" };
-    format!(
-        "this clock is {} {direction}, give or take {}",
-        length(middle.unsigned_abs()),
-        length(offset.half_width())
-    )
+    let direction = if offset.midpoint().is_negative() { "ahead" } else { "behind" };
+    let bounded = Bounded::new(offset);
+    format!("this clock is {} {direction}, give or take {}", bounded.magnitude(), bounded.half_width())
 }

@@ -136,6 +136,19 @@ fn every_refusal_has_its_reason() {
 }
 
 #[test]
+fn a_slow_raw_clock_and_a_long_hold_make_a_small_negative_delay() {
+    // 90 ppm slow, held for 3.5 s: the raw clock counts 315 µs less than the server, the path takes 100 µs.
+    let mut reply = healthy();
+    reply.transmit =
+        WireTimestamp::from_timestamp(at("2026-11-22T12:00:00Z") + SignedDuration::from_millis(3_500));
+    let t4 = T1 + SignedDuration::from_micros(3_500_100 - 315);
+    let request = Request::new(NONCE).unwrap();
+    let judged =
+        request.judge(&reply.to_bytes(), &travel(t4, None), &ReplyLimits::default(), MaxDrift::default());
+    assert!(judged.unwrap().sample.delay.is_negative());
+}
+
+#[test]
 fn a_root_distance_over_the_limit_is_refused() {
     let mut reply = healthy();
     reply.root_delay = Duration::from_secs(1);

@@ -6,9 +6,13 @@ use serde::Serialize;
 
 use skewgate::clock::Leap;
 use skewgate::ntp::SourceReport;
+use skewgate::time::Timestamp;
 
-use super::Status;
+use super::{Status, nanos};
+use crate::error::CliError;
 use crate::probe::{Clock, Finding};
+
+const SCHEMA: &str = "skew-check/probe/1";
 
 #[derive(Serialize)]
 struct Probe<'a> {
@@ -53,12 +57,26 @@ struct SourceObject<'a> {
 /// Prints a finding on one line.
 pub(crate) fn print(out: &mut impl Write, finding: &Finding) -> io::Result<()> {
     let probe = Probe {
-        schema: "skew-check/probe/1",
+        schema: SCHEMA,
         status: finding.status,
         reason: &finding.reason,
         measured_at: finding.measurement.reading.realtime.to_string(),
         clock: finding.clock.as_ref().map(clock),
         sources: finding.measurement.reports.iter().map(source).collect(),
+    };
+    serde_json::to_writer(&mut *out, &probe)?;
+    writeln!(out)
+}
+
+/// Prints that nothing was measured, and why.
+pub(crate) fn print_nothing(out: &mut impl Write, error: &CliError, now: Timestamp) -> io::Result<()> {
+    let probe = Probe {
+        schema: SCHEMA,
+        status: Status::Unknown,
+        reason: &error.to_string(),
+        measured_at: now.to_string(),
+        clock: None,
+        sources: Vec::new(),
     };
     serde_json::to_writer(&mut *out, &probe)?;
     writeln!(out)
@@ -96,10 +114,6 @@ fn source(report: &SourceReport) -> SourceObject<'_> {
         samples: report.bound.map_or(0, |bound| bound.samples),
         authenticated: false,
     }
-}
-
-fn nanos(length: std::time::Duration) -> u64 {
-    u64::try_from(length.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// The leap indicator's name in reports.

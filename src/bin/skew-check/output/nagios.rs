@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use skewgate::time::SignedDuration;
 
-use super::harmless;
+use super::{Status, harmless};
+use crate::error::CliError;
 use crate::probe::Finding;
 
 /// Prints a finding: `SKEW STATUS - sentence | performance data`.
@@ -14,17 +15,22 @@ pub(crate) fn print(out: &mut impl Write, finding: &Finding) -> io::Result<()> {
     let reason = harmless(&finding.reason).replace('|', "/");
     let (warning, critical) = (range(finding.thresholds.warning), range(finding.thresholds.critical));
     write!(out, "SKEW {} - {reason} | ", finding.status.shout())?;
-    let configured = finding.measurement.reports.len();
     match &finding.clock {
         Some(clock) => writeln!(
             out,
-            "offset={}s;{warning};{critical} half_width={}s;;;0 agreeing={};;;0;{configured}",
+            "offset={}s;{warning};{critical} half_width={}s;;;0 agreeing={};;;0;{}",
             seconds(clock.offset.midpoint()),
             seconds(clock.offset.half_width().into()),
             clock.estimate.agreeing(),
+            clock.estimate.configured(),
         ),
-        None => writeln!(out, "offset=U;{warning};{critical} half_width=U;;;0 agreeing=U;;;0;{configured}"),
+        None => writeln!(out, "offset=U;{warning};{critical} half_width=U;;;0 agreeing=U;;;0"),
     }
+}
+
+/// Prints that nothing was measured, and why.
+pub(crate) fn print_nothing(out: &mut impl Write, error: &CliError) -> io::Result<()> {
+    writeln!(out, "SKEW {} - {}", Status::Unknown.shout(), harmless(&error.to_string()).replace('|', "/"))
 }
 
 /// Alarm outside of ± this.

@@ -7,7 +7,7 @@ use comfy_table::{Cell, CellAlignment, Table};
 
 use skewgate::ntp::{SourceReport, Verdict};
 
-use super::{BAD, DOUBTFUL, FAINT, GOOD, STRONG, harmless, length, styled};
+use super::{BAD, Bounded, DOUBTFUL, FAINT, GOOD, STRONG, harmless, length, styled};
 use crate::cli::ProbeOptions;
 use crate::probe::{Clock, Finding};
 
@@ -55,11 +55,11 @@ pub(crate) fn print_sources(out: &mut impl Write, reports: &[SourceReport], verb
 
 fn row(report: &SourceReport, verbose: bool) -> Vec<Cell> {
     let missing = || "-".to_owned();
-    let header = report.header;
+    let (header, offset) = (report.header, report.offset.map(Bounded::new));
     let mut cells = vec![
         report.source.as_given().to_owned(),
-        report.offset.map_or_else(missing, |offset| offset.midpoint().to_string()),
-        report.offset.map_or_else(missing, |offset| length(offset.half_width())),
+        offset.as_ref().map_or_else(missing, Bounded::middle),
+        offset.as_ref().map_or_else(missing, Bounded::half_width),
         report.bound.map_or_else(missing, |bound| length(bound.delay.unsigned_abs())),
         header.map_or_else(missing, |header| header.stratum.to_string()),
         header.map_or_else(missing, |header| header.reference_id.to_text(header.stratum)),
@@ -95,20 +95,20 @@ pub(crate) fn why(report: &SourceReport) -> Option<String> {
         (None, Some(Verdict::Falseticker)) => {
             Some("its interval misses the time that the others agree on".to_owned())
         }
-        (None, None) => Some("usable, but too few others agree with it".to_owned()),
+        (None, None) => Some("usable, but there is no clock to compare it with".to_owned()),
         _ => None,
     }
 }
 
 fn print_clock(out: &mut impl Write, clock: &Clock) -> io::Result<()> {
-    let estimate = &clock.estimate;
+    let (estimate, offset) = (&clock.estimate, Bounded::new(clock.offset));
     writeln!(out, "true time  between {} and {}", clock.interval.earliest(), clock.interval.latest())?;
     writeln!(
         out,
         "offset     {} ± {} (true time minus this host's; best guess {})",
-        clock.offset.midpoint(),
-        length(clock.offset.half_width()),
-        clock.best_offset,
+        offset.middle(),
+        offset.half_width(),
+        offset.like(clock.best_offset),
     )?;
     let liars = match estimate.tolerated_liars() {
         0 => "holds if none of them is wrong".to_owned(),
