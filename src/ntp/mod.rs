@@ -7,7 +7,7 @@
 //! engine.rs    deadlines, retries, pacing: many exchanges at once
 //! sockets.rs   datagrams in batches; stamp.rs: when they arrived
 //! measure.rs   a round over all sources: reports, votes, an estimate
-//! responder.rs a scripted server, for demonstrations and tests
+//! responder/   a server of this host's clock, or of what a script says
 //! ```
 
 mod engine;
@@ -33,5 +33,7 @@ pub use measure::{Measurement, Options, measure};
 pub use packet::{HEADER_LENGTH, Header, ReferenceId, WireTimestamp};
 pub use report::{SourceReport, Verdict, Warning};
 pub use resolve::Family;
-pub use responder::{Responder, Rewrite, Script};
+pub use responder::{
+    AllowList, Announcement, Network, NetworkError, RateLimit, Responder, Rewrite, Script, Service, Tally,
+};
 pub use source::{NTP_PORT, Source, SourceAddr, SourceAddrError};
