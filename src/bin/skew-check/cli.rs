@@ -1,11 +1,13 @@
 //! The command line.
 
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use anstream::ColorChoice;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use skewgate::ntp::{Family, Options, Pace, Source};
+use skewgate::ntp::{AllowList, Announcement, Family, Network, Options, Pace, RateLimit, Service, Source};
 
 /// Whose clock is wrong, by how much, and how surely.
 #[derive(Debug, Parser)]
@@ -25,6 +27,11 @@ const EXIT_STATUS: &str = "Exit status: 0 ok, 1 warning, 2 critical, 3 unknown (
 pub(crate) enum Command {
     /// Compare this host's clock with time sources.
     Probe(ProbeOptions),
+    /// Serve this host's system clock over NTP, so that it can be measured where no NTP server runs.
+    ///
+    /// Answers clients of NTP versions 3 and 4, and sets no clock. It measures nothing either: how right this
+    /// clock is, is what you say with --stratum and --dispersion. Runs until Ctrl-C or SIGTERM.
+    Respond(RespondOptions),
     /// Show the whole way from lying time servers to a login, on loopback only.
     ///
     /// Starts three honest time servers, one that lies by 45 s and a silent one, pretends that this host's clock
@@ -107,6 +114,67 @@ impl ProbeOptions {
     pub(crate) fn shortest(&self) -> Duration {
         Duration::from(self.interval).saturating_mul(self.samples - 1)
     }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RespondOptions {
+    /// The address and UDP port to answer on. 0.0.0.0 is every IPv4 address of this host, [::] every one.
+    #[expect(rustdoc::broken_intra_doc_links, reason = "a text for readers of --help, not Markdown")]
+    #[arg(long, value_name = "ADDR:PORT", value_parser = listen_address)]
+    pub(crate) listen: SocketAddr,
+    /// Answer clients in this network; repeat it for more [default: loopback, private and link-local].
+    #[arg(long, value_name = "CIDR")]
+    allow: Vec<Network>,
+    /// How many requests a second of each client are answered, four times as many at once; or "off".
+    #[arg(long, value_name = "N", default_value = "2", value_parser = rate_limit)]
+    rate_limit: Rate,
+    /// How far from a reference clock this one is said to be, 1 to 15.
+    #[arg(long, value_name = "N", default_value = "10", value_parser = clap::value_parser!(u8).range(1..=15))]
+    stratum: u8,
+    /// How wrong this clock may be, in either direction; clients add it to what they measure.
+    #[arg(long, value_name = "DUR", default_value = "1s", value_parser = duration)]
+    dispersion: humantime::Duration,
+    /// Say that nobody sets this clock: clients read it and don't follow it.
+    #[arg(long, conflicts_with_all = ["stratum", "dispersion"])]
+    pub(crate) unsynchronised: bool,
+}
+
+impl RespondOptions {
+    /// The same for the library.
+    pub(crate) fn service(&self) -> Service {
+        let allow =
+            if self.allow.is_empty() { AllowList::default() } else { self.allow.iter().copied().collect() };
+        let announcement = if self.unsynchronised {
+            Announcement::unsynchronised()
+        } else {
+            // The parser saw to the range.
+            Announcement::synchronised(self.stratum)
+                .unwrap_or_default()
+                .with_root_dispersion(self.dispersion.into())
+        };
+        Service { allow, rate_limit: self.rate_limit.0, announcement }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Rate(Option<RateLimit>);
+
+/// More than a core answers: what is beyond it is a slip of the finger.
+const MAX_RATE: u32 = 1_000_000;
+
+fn rate_limit(text: &str) -> Result<Rate, &'static str> {
+    if text == "off" {
+        return Ok(Rate(None));
+    }
+    text.parse::<NonZeroU32>()
+        .ok()
+        .filter(|rate| rate.get() <= MAX_RATE)
+        .map(|rate| Rate(Some(RateLimit::per_second(rate))))
+        .ok_or("write a number of requests a second from 1 to 1000000, or off")
+}
+
+fn listen_address(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse().map_err(|_| "write an address and a port, such as 192.0.2.1:123, 0.0.0.0:123 or [::]:123")
 }
 
 fn duration(text: &str) -> Result<humantime::Duration, &'static str> {

@@ -1,6 +1,7 @@
 //! What can go wrong in the binary itself, with a hint for its user.
 
 use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use skewgate::clock::RulesError;
@@ -16,14 +17,21 @@ pub(crate) enum CliError {
     Thresholds { warning: humantime::Duration, critical: humantime::Duration },
     #[error("the demonstration could not {step}: {detail}")]
     Demo { step: &'static str, detail: String },
+    #[error("can't answer on {address}: {error}")]
+    Listen { address: SocketAddr, error: io::Error },
+    #[error("can't be told to stop by a signal: {0}")]
+    Signals(String),
+    #[error("the server ended by itself, and should not: this is a bug in skew-check")]
+    ServerEnded,
     #[error("writing the result failed: {0}")]
     Output(#[from] io::Error),
 }
 
 impl CliError {
     /// What to try, where that isn't said already.
-    const fn hint(&self) -> Option<&'static str> {
+    fn hint(&self) -> Option<&'static str> {
         match self {
+            Self::Listen { address, error } => listen_hint(*address, error.kind()),
             Self::Rules(RulesError::SingleSource) => Some("--allow-single allows it"),
             Self::Rules(RulesError::ImpossibleQuorum { .. }) => Some("--quorum sets it"),
             Self::Demo { .. } => Some("it needs nothing but UDP and threads on 127.0.0.1"),
@@ -44,5 +52,33 @@ impl CliError {
             }
         }
         Status::Unknown.into()
+    }
+}
+
+fn listen_hint(address: SocketAddr, error: ErrorKind) -> Option<&'static str> {
+    match error {
+        ErrorKind::AddrInUse => Some(
+            "another program has this port, a time server such as chronyd perhaps: ask that one, or listen on another port",
+        ),
+        ErrorKind::PermissionDenied if address.port() < 1024 => Some(
+            "ports below 1024 need a privilege: run it as root, give the file the capability \
+             (setcap cap_net_bind_service=+ep), or listen on a port from 1024 on",
+        ),
+        ErrorKind::AddrNotAvailable => {
+            Some("this host has no such address; 0.0.0.0 stands for every IPv4 address, [::] for every one")
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_privileged_port_has_a_way_out_and_another_has_none_to_offer() {
+        let hint = |port| listen_hint(([127, 0, 0, 1], port).into(), ErrorKind::PermissionDenied);
+        assert!(hint(123).is_some_and(|hint| hint.contains("cap_net_bind_service")));
+        assert_eq!(hint(11_123), None);
     }
 }

@@ -8,6 +8,7 @@ mod demo;
 mod error;
 mod output;
 mod probe;
+mod respond;
 
 use std::process::ExitCode;
 
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
     cli.color.write_global();
     let done = match &cli.command {
         Command::Probe(options) => probe::run(options),
+        Command::Respond(options) => respond::run(options),
         Command::Demo => demo::run(),
     };
     match done {
