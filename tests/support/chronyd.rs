@@ -214,3 +214,22 @@ fn ask(server: SocketAddr) -> io::Result<Answer> {
         _ => Err(ErrorKind::InvalidData.into()),
     }
 }
+
+/// Asks a server with a chronyd of its own, which sets nothing, by how many seconds this machine's clock is
+/// behind; its log where it found out nothing.
+pub(crate) fn query(server: SocketAddr) -> Result<f64, String> {
+    let dir = fresh_dir();
+    let directives = [
+        format!("server {} port {} iburst maxsamples 4", server.ip(), server.port()),
+        format!("pidfile {}", dir.path().join("chronyd.pid").display()),
+        "user root".to_owned(),
+        "cmdport 0".to_owned(),
+        "bindcmdaddress /".to_owned(),
+    ];
+    let output = Command::new("chronyd").args(["-Q", "-U", "-t", "10"]).args(directives).output();
+    let output = output.expect("this test needs chronyd: run ./tests/run, which installs it");
+    let log = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
+    // "System clock wrong by 3.200012 seconds (ignored)"
+    let wrong = log.split_once("wrong by ").and_then(|(_, rest)| rest.split(' ').next()?.parse().ok());
+    wrong.ok_or(log)
+}
