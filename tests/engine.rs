@@ -288,6 +288,20 @@ fn a_group_has_one_vote() {
 }
 
 #[test]
+fn groups_and_addresses_join_into_one_vote() {
+    // One address alone, a group elsewhere, and a member of that group at the first address: all of them are one.
+    let servers = [serve(Script::default()), serve(Script::default()), serve(Script::default())];
+    let sources = [
+        source(&servers[0]),
+        source(&servers[1]).group("g"),
+        source(&servers[0]).group("g"),
+        source(&servers[2]),
+    ];
+    let measurement = measure(&sources, &options(), &OsClock).unwrap();
+    assert_eq!(measurement.estimate.unwrap().configured(), 2);
+}
+
+#[test]
 fn sources_with_one_upstream_are_warned_about() {
     let follower = || {
         serve(Script {

@@ -1,5 +1,7 @@
 //! One round over all sources: a report of each, their votes, an estimate.
 
+use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::engine::{Conversation, Pace, converse};
@@ -176,21 +178,34 @@ struct Parties {
 
 impl Parties {
     fn of(reports: &[SourceReport]) -> Self {
-        let together = |one: &SourceReport, other: &SourceReport| {
-            let same_group =
-                one.source.group_name().is_some() && one.source.group_name() == other.source.group_name();
-            same_group || (one.address.is_some() && one.address == other.address)
-        };
+        let mut by_group: HashMap<&str, usize> = HashMap::new();
+        let mut by_address: HashMap<SocketAddr, usize> = HashMap::new();
         let mut members: Vec<Vec<usize>> = Vec::new();
         for (index, report) in reports.iter().enumerate() {
-            // A source can join several parties, which become one then: its group's, and its address's.
-            let (mut joined, others): (Vec<_>, Vec<_>) = members
-                .into_iter()
-                .partition(|party| party.iter().any(|&member| together(&reports[member], report)));
-            members = others;
-            joined.push(vec![index]);
-            members.push(joined.concat());
+            let (group, address) = (report.source.group_name(), report.address);
+            let of_group = group.and_then(|group| by_group.get(group)).copied();
+            let of_address = address.and_then(|address| by_address.get(&address)).copied();
+            let party = match (of_group, of_address) {
+                // Its group's party and its address's become one.
+                (Some(party), Some(other)) if party != other => {
+                    for member in std::mem::take(&mut members[other]) {
+                        by_group.extend(reports[member].source.group_name().map(|group| (group, party)));
+                        by_address.extend(reports[member].address.map(|address| (address, party)));
+                        members[party].push(member);
+                    }
+                    party
+                }
+                (Some(party), _) | (None, Some(party)) => party,
+                (None, None) => {
+                    members.push(Vec::new());
+                    members.len() - 1
+                }
+            };
+            by_group.extend(group.map(|group| (group, party)));
+            by_address.extend(address.map(|address| (address, party)));
+            members[party].push(index);
         }
+        members.retain(|party| !party.is_empty());
         Self { members }
     }
 
