@@ -77,8 +77,13 @@ fuzz_target!(|attempts: Vec<Attempt>| {
                 state.drift = drift;
             }
             Decision::Replay => {}
-            Decision::Wrong { charge, .. } => {
-                state.budget = state.budget.charge(charge, interval.earliest());
+            Decision::Wrong { failure, .. } => {
+                let before = state.watermark;
+                failure.apply(&mut state, interval.earliest());
+                assert!(state.watermark >= before, "a step came back to life");
+                let charge = failure.charge;
+                assert_eq!(charge.bucket == Bucket::Partial, failure.burn.is_some());
+                assert!(failure.burn.is_none() || state.watermark >= Some(admission.window().top()));
                 paid[usize::from(charge.bucket == Bucket::Partial)] += i128::from(charge.cost.units());
             }
         }

@@ -6,9 +6,9 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::time::Timestamp;
-use crate::token::{Charge, TokenId, TokenState};
+use crate::token::{TokenId, TokenState};
 
-use super::{Accept, Acceptance, Charged, Enrol, StateStore, StoreFuture};
+use super::{Accept, Acceptance, Charged, Enrol, Failure, StateStore, StoreFuture};
 
 /// Enough that logins on a few dozen cores seldom meet at one lock, few enough to cost nothing.
 const SHARDS: usize = 64;
@@ -83,10 +83,10 @@ impl StateStore for MemoryStore {
         })
     }
 
-    fn charge<'a>(&'a self, id: &'a TokenId, charge: Charge, now: Timestamp) -> StoreFuture<'a, Charged> {
+    fn charge<'a>(&'a self, id: &'a TokenId, failure: Failure, now: Timestamp) -> StoreFuture<'a, Charged> {
         self.on_shard(id, move |states| match states.get_mut(id) {
             Some(state) => {
-                state.budget = state.budget.charge(charge, now);
+                failure.apply(state, now);
                 Charged::Paid
             }
             None => Charged::NotEnrolled,
@@ -124,7 +124,7 @@ mod tests {
     use crate::block_on;
     use crate::otp::TimeStep;
     use crate::time::SignedDuration;
-    use crate::token::{Bucket, Budget, Drift, Odds};
+    use crate::token::{Bucket, Budget, Charge, Drift, Odds};
 
     const NOW: Timestamp = Timestamp::from_unix_nanos(1_780_000_000_000_000_000);
 
@@ -172,7 +172,8 @@ mod tests {
     fn the_failure_counter_is_not_rolled_back_by_what_comes_after() {
         let (store, id) = enrolled();
         let charge = Charge { bucket: Bucket::Blind, cost: Odds::from_e12(1_000_000) };
-        assert_eq!(block_on(store.charge(&id, charge, NOW)).unwrap(), Charged::Paid);
+        let failure = Failure { charge, burn: None };
+        assert_eq!(block_on(store.charge(&id, failure, NOW)).unwrap(), Charged::Paid);
         assert_eq!(block_on(store.accept(&id, acceptance(9, 3))).unwrap(), Accept::Won);
         assert_eq!(block_on(store.accept(&id, acceptance(9, 3))).unwrap(), Accept::Lost);
         assert_eq!(block_on(store.enrol(&id, state())).unwrap(), Enrol::AlreadyEnrolled);
@@ -181,10 +182,25 @@ mod tests {
     }
 
     #[test]
+    fn what_is_burnt_is_dead_and_no_watermark_is_lowered() {
+        let (store, id) = enrolled();
+        let charge = Charge { bucket: Bucket::Partial, cost: Odds::from_e12(1_000_000) };
+        for (burn, watermark) in [(None, None), (Some(9), Some(9)), (Some(8), Some(9)), (None, Some(9))] {
+            let failure = Failure { charge, burn: burn.and_then(TimeStep::new) };
+            block_on(store.charge(&id, failure, NOW)).unwrap();
+            let kept = block_on(store.load(&id)).unwrap().unwrap();
+            assert_eq!(kept.watermark, watermark.and_then(TimeStep::new), "{burn:?}");
+        }
+        assert_eq!(block_on(store.accept(&id, acceptance(9, 3))).unwrap(), Accept::Lost);
+        assert_eq!(block_on(store.accept(&id, acceptance(10, 3))).unwrap(), Accept::Won);
+    }
+
+    #[test]
     fn absent_tokens_stay_absent() {
         let (store, id) = (MemoryStore::new(), TokenId::new("t").unwrap());
         let charge = Charge { bucket: Bucket::Blind, cost: Odds::ZERO };
-        assert_eq!(block_on(store.charge(&id, charge, NOW)).unwrap(), Charged::NotEnrolled);
+        let failure = Failure { charge, burn: TimeStep::new(9) };
+        assert_eq!(block_on(store.charge(&id, failure, NOW)).unwrap(), Charged::NotEnrolled);
         assert_eq!(block_on(store.accept(&id, acceptance(9, 3))).unwrap(), Accept::Lost);
         assert!(store.is_empty());
     }

@@ -65,16 +65,16 @@ pub trait StateStore: Send + Sync {
     /// [`StoreError`] where that isn't known to have happened.
     fn enrol<'a>(&'a self, id: &'a TokenId, state: TokenState) -> StoreFuture<'a, Enrol>;
 
-    /// Takes `charge` from the token's budget as it is now: [`Budget::charge`](crate::token::Budget::charge), in one
-    /// atomic step.
+    /// Changes the token's state as it is now by what a failed attempt changes: [`Failure::apply`], in one atomic step.
     ///
     /// It never fails for want of budget, and doesn't depend on watermark or epoch: a failure that has happened is paid
-    /// for.
+    /// for. A store that took the price and burnt the steps in two writes would leave a moment, or after a crash for
+    /// ever, in which an attacker could use what the price has told.
     ///
     /// # Errors
     ///
     /// [`StoreError`] where that isn't known to have happened.
-    fn charge<'a>(&'a self, id: &'a TokenId, charge: Charge, now: Timestamp) -> StoreFuture<'a, Charged>;
+    fn charge<'a>(&'a self, id: &'a TokenId, failure: Failure, now: Timestamp) -> StoreFuture<'a, Charged>;
 
     /// Moves the watermark up to `acceptance.step` and keeps drift and nonce with it, in one atomic step, if the
     /// watermark is below that step (or there is none) and the epoch is still `acceptance.epoch`. The budget stays as it
@@ -103,6 +103,27 @@ pub struct Acceptance {
     pub nonce: [u8; 8],
 }
 
+/// What a failed attempt changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// What it owes.
+    pub charge: Charge,
+    /// The step up to which every code is dead from now on, used or not: where some of several codes were right.
+    ///
+    /// Which bucket paid shows in when it is empty, so whoever showed the codes may learn that one of them was right. By
+    /// then it must be worth nothing.
+    pub burn: Option<TimeStep>,
+}
+
+impl Failure {
+    /// Takes the price from the budget, and moves the watermark up to what is burnt; never down.
+    pub fn apply(self, state: &mut TokenState, now: Timestamp) {
+        state.budget = state.budget.charge(self.charge, now);
+        // `None` is less than every step.
+        state.watermark = state.watermark.max(self.burn);
+    }
+}
+
 /// What came of [`StateStore::accept`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Accept {
@@ -124,7 +145,7 @@ pub enum Enrol {
 /// What came of [`StateStore::charge`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Charged {
-    /// The budget is smaller by the charge.
+    /// The budget is smaller by the charge, and what was to be burnt is dead.
     Paid,
     /// The token has no state, so there is nothing to take from.
     NotEnrolled,

@@ -128,6 +128,9 @@ pub enum Bucket {
     /// For attempts of which some but not all consecutive codes were right: what somebody can try who has seen a
     /// code. 2·10⁻⁵, refilled by 0.5·10⁻⁵ a day. Apart from the other so that a flood of blind guesses by a
     /// stranger doesn't use up the owner's mistakes with two codes.
+    ///
+    /// Which bucket has paid shows once it is empty, so what it paid for must have become worthless: see
+    /// [`Failure::burn`](crate::store::Failure::burn).
     Partial,
 }
 

@@ -133,7 +133,7 @@ impl Token {
 pub struct TokenState {
     /// Which enrolment this is. A write that was decided on under another one must not be applied.
     pub epoch: u64,
-    /// The newest step that was ever accepted. No step up to it is accepted again, whatever a clock says
+    /// The newest step that was ever accepted or [burnt](crate::store::Failure::burn). No step up to it is accepted again, whatever a clock says
     /// (RFC 6238 §5.2: a code must not be accepted twice).
     pub watermark: Option<TimeStep>,
     /// Chosen at random by whoever moved the watermark: a retry whose first answer was lost knows its own win

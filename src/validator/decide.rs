@@ -7,12 +7,14 @@
 //! | --- | --- | --- | --- |
 //! | no window, watermark ahead, throttled | no | nothing | nothing |
 //! | [`Decision::Replay`] | yes | nothing | nothing |
-//! | [`Decision::Wrong`] | yes | its price | the charge |
+//! | [`Decision::Wrong`], no code right | yes | its price | the charge |
+//! | [`Decision::Wrong`], some of several codes right | yes | its price | the charge, and all steps of the window are dead |
 //! | [`Decision::Accept`] | yes | nothing | the acceptance |
 
 use std::time::Duration;
 
 use crate::otp::{Match, TimeStep, Totp};
+use crate::store::Failure;
 use crate::time::{SignedDuration, TimeInterval, Timestamp};
 use crate::token::{Bucket, Budget, Charge, Drift, Measurement, Odds, TokenState};
 use crate::window::{Centre, Window, WindowPolicy};
@@ -50,10 +52,10 @@ pub enum Decision {
     },
     /// Refuse: the code was used.
     Replay,
-    /// Refuse, once the charge is written.
+    /// Refuse, once the failure is written.
     Wrong {
-        /// What the attempt owes.
-        charge: Charge,
+        /// What the attempt owes, and which steps it has used up.
+        failure: Failure,
         /// What the user should do.
         advice: Advice,
     },
@@ -109,7 +111,12 @@ pub fn judge(admission: &Admission, found: Match) -> Decision {
         bucket: if known == 0 { Bucket::Blind } else { Bucket::Partial },
         cost: case.price(window, codes.saturating_sub(known)),
     };
-    Decision::Wrong { charge, advice: admission.advice_after(charge) }
+    // Sooner or later the buckets tell from which of them was paid, and so that some of the codes were right: a guesser
+    // of pairs would have single codes confirmed at the price of pairs, and show one alone. So they die with the attempt,
+    // and with them every step of the window, since nobody knows here at which of them they were right. Steps above it
+    // have other codes, of which nothing was told.
+    let burn = (known > 0).then(|| window.top());
+    Decision::Wrong { failure: Failure { charge, burn }, advice: admission.advice_after(charge) }
 }
 
 impl Admission {

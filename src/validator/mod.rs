@@ -22,9 +22,9 @@ use std::sync::Arc;
 
 use crate::event::{Outcome, SecurityEvent};
 use crate::otp::{TimeStep, Totp, scan};
-use crate::store::{Accept, Acceptance, Charged, StateStore};
+use crate::store::{Accept, Acceptance, Charged, Failure, StateStore};
 use crate::time::{SignedDuration, TimeInterval, TimeSource};
-use crate::token::{Budget, Charge, Drift, Odds, Token, TokenState};
+use crate::token::{Budget, Drift, Odds, Token, TokenState};
 use crate::window::WindowPolicy;
 
 use decide::Decision;
@@ -85,6 +85,9 @@ impl Validator {
     /// `token` is `None` for a user that the service doesn't know. That is refused after the same work that a wrong code
     /// costs, so that how long it takes doesn't tell which users exist. (What the service shows must not tell either:
     /// a known token is throttled in the end, an unknown one never.)
+    ///
+    /// Several codes of which not all are right are wrong, and use up what they could have been right with: whoever
+    /// mistypes half of a pair needs codes that the token shows afterwards.
     ///
     /// An accepted code stays used even where its verdict never arrives, because the future was dropped or the process died
     /// after the write: its user needs the next code then.
@@ -148,9 +151,9 @@ impl Inner {
                 Ok((step, drift))
             }
             Decision::Replay => Err(Reason::Replay.into()),
-            Decision::Wrong { charge, advice } => {
-                self.charge(token, charge, &now).await?;
-                trace.price = charge.cost;
+            Decision::Wrong { failure, advice } => {
+                self.charge(token, failure, &now).await?;
+                trace.price = failure.charge.cost;
                 Err(Refusal { reason: Reason::Wrong, advice })
             }
         }
@@ -163,16 +166,17 @@ impl Inner {
         }
         // Somebody was faster, or it was this very write: a store that repeats a write whose answer it never got is told
         // "lost" by its own success.
+        // Above the step by now where a failure has burnt some more: that leaves the nonce alone.
         let own = |state: TokenState| {
             state.nonce == acceptance.nonce
                 && state.epoch == acceptance.epoch
-                && state.watermark == Some(acceptance.step)
+                && state.watermark >= Some(acceptance.step)
         };
         if self.load(token).await?.is_some_and(own) { Ok(()) } else { Err(Reason::Replay) }
     }
 
-    async fn charge(&self, token: &Token, charge: Charge, now: &TimeInterval) -> Result<(), Reason> {
-        match self.store.charge(token.id(), charge, now.earliest()).await? {
+    async fn charge(&self, token: &Token, failure: Failure, now: &TimeInterval) -> Result<(), Reason> {
+        match self.store.charge(token.id(), failure, now.earliest()).await? {
             Charged::Paid => Ok(()),
             Charged::NotEnrolled => Err(Reason::NotEnrolled),
         }
@@ -209,9 +213,9 @@ impl Inner {
         trace.width = Some(admission.window().width());
         let found = scan(totp, admission.window().ranges(), admission.watermark(), attempt.codes());
         // What was found must not matter, and must not be seen not to matter by the compiler.
-        if let Decision::Wrong { charge, .. } = black_box(decide::judge(&admission, found)) {
+        if let Decision::Wrong { failure, .. } = black_box(decide::judge(&admission, found)) {
             let row = self.stand_in.id();
-            if self.store.charge(row, charge, now.earliest()).await? == Charged::NotEnrolled {
+            if self.store.charge(row, failure, now.earliest()).await? == Charged::NotEnrolled {
                 // The first time that this store meets an unknown token.
                 self.store.enrol(row, state).await?;
             }

@@ -4,12 +4,13 @@ use crate::otp::{Code, Secret};
 use crate::store::{MemoryStore, StoreError};
 use crate::time::sim::SimTime;
 use crate::time::{TimeError, Timestamp};
-use crate::token::{Bucket, TokenId};
+use crate::token::{Bucket, Charge, TokenId};
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 mod faults;
+mod guesses;
 mod laws;
 
 /// The beginning of a step.

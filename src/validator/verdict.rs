@@ -80,7 +80,7 @@ impl Refused {
 }
 
 /// What a user should be told to do. It depends on nothing that a guesser would like to know: with several codes it is
-/// the same whether some of them were right or none.
+/// the same whether some of them were right or none. (Later advice may differ, since those that were right are dead.)
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Advice {

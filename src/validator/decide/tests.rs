@@ -51,11 +51,15 @@ fn decide(state: &TokenState, codes: &[Code]) -> Decision {
     decide_at(state, now(), codes).unwrap()
 }
 
-fn charge_of(decision: Decision) -> Charge {
+fn failure_of(decision: Decision) -> Failure {
     match decision {
-        Decision::Wrong { charge, .. } => charge,
+        Decision::Wrong { failure, .. } => failure,
         other => panic!("{other:?}"),
     }
+}
+
+fn charge_of(decision: Decision) -> Charge {
+    failure_of(decision).charge
 }
 
 fn advice_of(decision: Decision) -> Advice {
@@ -107,7 +111,10 @@ fn a_wrong_code_pays_its_odds() {
         (vec![code(-2), code(-1), wrong()], 2, Odds::of_guess(2, g, 1)),
     ] {
         let bucket = if known == 0 { Bucket::Blind } else { Bucket::Partial };
-        assert_eq!(charge_of(decide(&state(None), &codes)), Charge { bucket, cost: charge }, "{codes:?}");
+        // Where some were right, which shows in the buckets, every step of the window dies.
+        let burn = (known > 0).then(|| step(0));
+        let failure = Failure { charge: Charge { bucket, cost: charge }, burn };
+        assert_eq!(failure_of(decide(&state(None), &codes)), failure, "{codes:?}");
     }
 }
 
@@ -276,9 +283,9 @@ fn a_year_of_attack_through_admission_stays_below_one_percent() {
             let Ok(admission) = admit_at(&state, at(second), codes) else { continue };
             // One code wrong, or the first of a pair known: the dearest that can be shown.
             let found = Match { fresh: None, replayed: false, right_at_best: codes - 1 };
-            let charge = charge_of(judge(&admission, found));
-            state.budget = state.budget.charge(charge, at(second).earliest());
-            paid = paid.saturating_add(charge.cost);
+            let failure = failure_of(judge(&admission, found));
+            failure.apply(&mut state, at(second).earliest());
+            paid = paid.saturating_add(failure.charge.cost);
             attempts += 1;
         }
         second += 607;

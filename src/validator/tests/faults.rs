@@ -1,7 +1,7 @@
 //! A store that fails, forgets, repeats and dawdles on command.
 
 use super::*;
-use crate::store::{Enrol, StoreFuture};
+use crate::store::{Enrol, Failure, StoreFuture};
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Mutex;
@@ -99,8 +99,8 @@ impl StateStore for Scripted {
         self.run(Op::Enrol, move || self.inner.enrol(id, state))
     }
 
-    fn charge<'a>(&'a self, id: &'a TokenId, charge: Charge, now: Timestamp) -> StoreFuture<'a, Charged> {
-        self.run(Op::Charge, move || self.inner.charge(id, charge, now))
+    fn charge<'a>(&'a self, id: &'a TokenId, failure: Failure, now: Timestamp) -> StoreFuture<'a, Charged> {
+        self.run(Op::Charge, move || self.inner.charge(id, failure, now))
     }
 
     fn accept<'a>(&'a self, id: &'a TokenId, acceptance: Acceptance) -> StoreFuture<'a, Accept> {

@@ -1,0 +1,96 @@
+//! What a guesser learns from the answers, and what it is worth.
+
+use super::*;
+
+/// A pair of which one code was right is paid for by another bucket than one of which none was, and an empty bucket shows:
+/// whoever watches for that knows a code that is right. It must be dead by then.
+#[test]
+fn a_code_that_was_half_of_a_wrong_pair_is_never_accepted_again() {
+    let nothing = Code::parse("000000").unwrap();
+    for codes in [
+        vec![shown(-30), nothing.clone()],
+        vec![nothing.clone(), shown(0)],
+        vec![shown(-60), shown(-30), nothing.clone()],
+        vec![nothing.clone(), nothing, shown(0)],
+    ] {
+        let burnt = || {
+            let service = service();
+            service.set(10);
+            let refused = service.refusal(&Attempt::consecutive(codes.clone()).unwrap());
+            assert!(matches!(refused.reason(), Reason::Wrong));
+            assert_eq!(refused.advice(), Advice::TryAgain, "as if all had been wrong");
+            service
+        };
+        for code in &codes {
+            for second in [10, 29, 30, 45, 60] {
+                let service = burnt();
+                service.set(second);
+                assert!(!service.show(&Attempt::one(code.clone())).is_accepted(), "{second} s");
+            }
+        }
+        // Codes that came afterwards are as good as ever, alone or as a pair.
+        for attempt in [one(60), two(90)] {
+            let service = burnt();
+            service.set(95);
+            assert!(service.show(&attempt).is_accepted());
+        }
+    }
+}
+
+/// Somebody saw a code being used, and guesses the one after it: the pair straddles the watermark.
+#[test]
+fn a_right_guess_beside_a_used_code_is_dead() {
+    for used_first in [true, false] {
+        let service = service();
+        service.set(10);
+        assert!(service.show(&one(0)).is_accepted());
+        service.set(35);
+        let guess = if used_first { two(30) } else { Attempt::consecutive([shown(30), shown(0)]).unwrap() };
+        assert!(matches!(service.refusal(&guess).reason(), Reason::Wrong));
+        assert!(!service.show(&one(30)).is_accepted());
+        service.set(95);
+        assert!(service.show(&one(90)).is_accepted());
+    }
+}
+
+/// The whole attack: empty the bucket of the half-right pairs down to one more of them, show pairs until the answer changes,
+/// then show the codes of the last pair alone. Guesses are right a thousand times too often here, so that it takes moments.
+#[test]
+fn watching_a_bucket_run_dry_finds_no_code_that_is_still_good() {
+    let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut random = move |below: u64| {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        seed % below
+    };
+    let service = service();
+    let (mut second, mut found) = (10_i64, 0);
+    for _ in 0..20 {
+        // The partial bucket can pay for one or two more.
+        second += 86_400;
+        let mut last: Option<[Code; 2]> = None;
+        for _ in 0..2_000 {
+            second += i64::from(random(40) == 0);
+            service.set(second);
+            let mut guess = || match random(500) {
+                0 => shown(second),
+                other => Code::parse(&format!("{:06}", 111_111 + 13 * other)).unwrap(),
+            };
+            let pair = [guess(), guess()];
+            let refused = service.refusal(&Attempt::consecutive(pair.clone()).unwrap());
+            if matches!(refused.reason(), Reason::Wrong) {
+                last = Some(pair);
+                continue;
+            }
+            // Another answer than before: by the pair before this one.
+            let Some(last) = last.take() else { break };
+            found += u32::from(last.iter().any(|code| *code.expose() == *shown(second).expose()));
+            for code in last {
+                assert!(!service.show(&Attempt::one(code)).is_accepted(), "a guess was confirmed and used");
+            }
+            break;
+        }
+    }
+    assert!(found > 5, "{found}: the attack was not at full strength");
+}
