@@ -70,8 +70,8 @@ fuzz_target!(|attempts: Vec<Attempt>| {
         let Ok(admission) = admit(&state, &policy, &totp, &interval, count as u8) else { continue };
         let codes = Consecutive::new(&codes).expect("one to three");
         match judge(&admission, scan(&totp, admission.window().ranges(), admission.watermark(), codes)) {
-            Decision::Accept { step, drift } => {
-                assert!(state.watermark.is_none_or(|watermark| watermark < step), "a step twice");
+            Decision::Accept { first, step, drift } => {
+                assert!(state.watermark.is_none_or(|watermark| watermark < first), "a step twice");
                 assert!(admission.window().contains(step));
                 state.watermark = Some(step);
                 state.drift = drift;

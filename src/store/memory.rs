@@ -95,16 +95,8 @@ impl StateStore for MemoryStore {
 
     fn accept<'a>(&'a self, id: &'a TokenId, acceptance: Acceptance) -> StoreFuture<'a, Accept> {
         self.on_shard(id, move |states| match states.get_mut(id) {
-            Some(state)
-                if state.epoch == acceptance.epoch
-                    && state.watermark.is_none_or(|watermark| watermark < acceptance.step) =>
-            {
-                state.watermark = Some(acceptance.step);
-                state.drift = acceptance.drift;
-                state.nonce = acceptance.nonce;
-                Accept::Won
-            }
-            _ => Accept::Lost,
+            Some(state) => acceptance.apply(state),
+            None => Accept::Lost,
         })
     }
 
@@ -135,7 +127,8 @@ mod tests {
 
     fn acceptance(step: i64, epoch: u64) -> Acceptance {
         let drift = Drift::from_parts(SignedDuration::from_secs(5), 2, NOW, None);
-        Acceptance { step: TimeStep::new(step).unwrap(), drift, epoch, nonce: [7; 8] }
+        let step = TimeStep::new(step).unwrap();
+        Acceptance { first: step, step, drift, epoch, nonce: [7; 8] }
     }
 
     fn enrolled() -> (MemoryStore, TokenId) {
@@ -166,6 +159,22 @@ mod tests {
         assert_eq!(kept.drift, acceptance(10, 3).drift);
         assert_eq!(kept.nonce, [7; 8]);
         assert_eq!(kept.budget, state().budget, "a success refunds nothing");
+    }
+
+    #[test]
+    fn accept_needs_every_one_of_its_steps_unused() {
+        let (store, id) = enrolled();
+        for (first, last, outcome) in [
+            (8, 9, Accept::Won),
+            (9, 10, Accept::Lost),
+            (8, 10, Accept::Lost),
+            (10, 12, Accept::Won),
+            (12, 13, Accept::Lost),
+        ] {
+            let acceptance = Acceptance { first: TimeStep::new(first).unwrap(), ..acceptance(last, 3) };
+            assert_eq!(block_on(store.accept(&id, acceptance)).unwrap(), outcome, "{first}..={last}");
+        }
+        assert_eq!(block_on(store.load(&id)).unwrap().unwrap().watermark, TimeStep::new(12));
     }
 
     #[test]

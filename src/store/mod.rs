@@ -76,9 +76,9 @@ pub trait StateStore: Send + Sync {
     /// [`StoreError`] where that isn't known to have happened.
     fn charge<'a>(&'a self, id: &'a TokenId, failure: Failure, now: Timestamp) -> StoreFuture<'a, Charged>;
 
-    /// Moves the watermark up to `acceptance.step` and keeps drift and nonce with it, in one atomic step, if the
-    /// watermark is below that step (or there is none) and the epoch is still `acceptance.epoch`. The budget stays as it
-    /// is: a success refunds nothing.
+    /// Changes the token's state as it is now by what an accepted code changes, if it may: [`Acceptance::apply`], in one
+    /// atomic step. That moves the watermark up to `acceptance.step` and keeps drift and nonce with it, if the watermark
+    /// is below `acceptance.first` (or there is none) and the epoch is still `acceptance.epoch`.
     ///
     /// # Errors
     ///
@@ -93,6 +93,9 @@ pub trait StateStore: Send + Sync {
 /// What an accepted code changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Acceptance {
+    /// The step of the code, the first one of several. Each of them must still be unused when this is written: another
+    /// process may have accepted one of them since the state was loaded.
+    pub first: TimeStep,
     /// The step of the code, the last one of several.
     pub step: TimeStep,
     /// What is now known about the token's clock.
@@ -101,6 +104,21 @@ pub struct Acceptance {
     pub epoch: u64,
     /// By which whoever decided it knows its own write again.
     pub nonce: [u8; 8],
+}
+
+impl Acceptance {
+    /// Moves the watermark and keeps drift and nonce, unless one of the steps was used meanwhile, or the token was enrolled
+    /// anew. The budget stays as it is: a success refunds nothing.
+    pub fn apply(self, state: &mut TokenState) -> Accept {
+        // `None` is less than every step.
+        if state.epoch != self.epoch || state.watermark >= Some(self.first) {
+            return Accept::Lost;
+        }
+        state.watermark = Some(self.step);
+        state.drift = self.drift;
+        state.nonce = self.nonce;
+        Accept::Won
+    }
 }
 
 /// What a failed attempt changes.
@@ -129,7 +147,8 @@ impl Failure {
 pub enum Accept {
     /// The watermark is now at this step, by this write.
     Won,
-    /// The watermark was there or above already, the epoch is another one, or the token is gone. Nothing was written.
+    /// The watermark had reached one of the steps already, the epoch is another one, or the token is gone. Nothing was
+    /// written.
     Lost,
 }
 

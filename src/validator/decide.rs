@@ -45,6 +45,8 @@ struct Case {
 pub enum Decision {
     /// Let the user in, once the acceptance is written.
     Accept {
+        /// The step of the code, the first one of several.
+        first: TimeStep,
         /// The step of the code, the last one of several.
         step: TimeStep,
         /// What is known about the token's clock now.
@@ -99,7 +101,8 @@ pub fn judge(admission: &Admission, found: Match) -> Decision {
         let model = case.policy.drift_model();
         let measured = Measurement::new(model, step, case.period, case.t0, &case.now);
         let explained = window.centre(step) == Centre::Learned;
-        return Decision::Accept { step, drift: case.state.drift.learn(model, measured, explained) };
+        let first = step.checked_sub(u32::from(codes.saturating_sub(1))).unwrap_or(TimeStep::ZERO);
+        return Decision::Accept { first, step, drift: case.state.drift.learn(model, measured, explained) };
     }
     // All codes fit at a place where every step is dead. Anything less must not be told apart from a wrong guess: who
     // holds a used code could have the one after it confirmed for nothing.

@@ -145,8 +145,8 @@ impl Inner {
         trace.width = Some(admission.window().width());
         let found = scan(token.totp(), admission.window().ranges(), admission.watermark(), attempt.codes());
         match decide::judge(&admission, found) {
-            Decision::Accept { step, drift } => {
-                let acceptance = Acceptance { step, drift, epoch: state.epoch, nonce: nonce()? };
+            Decision::Accept { first, step, drift } => {
+                let acceptance = Acceptance { first, step, drift, epoch: state.epoch, nonce: nonce()? };
                 self.accept(token, acceptance).await?;
                 Ok((step, drift))
             }

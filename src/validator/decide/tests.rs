@@ -78,17 +78,19 @@ fn emptied(bucket: Bucket, parts: u64) -> TokenState {
 #[test]
 fn a_fresh_code_is_accepted_and_teaches() {
     for offset in [-1, 0] {
-        let Decision::Accept { step: accepted, drift } = decide(&state(None), &[code(offset)]) else {
+        let Decision::Accept { first, step: accepted, drift } = decide(&state(None), &[code(offset)]) else {
             panic!()
         };
-        assert_eq!(accepted, step(offset));
+        assert_eq!((first, accepted), (step(offset), step(offset)));
         assert_ne!(drift, state(None).drift);
     }
     assert!(
-        matches!(decide(&state(None), &[code(-1), code(0)]), Decision::Accept { step: s, .. } if s == step(0))
+        matches!(decide(&state(None), &[code(-1), code(0)]), Decision::Accept { first, step: s, .. } if first == step(-1) && s == step(0))
     );
     let three = [code(-2), code(-1), code(0)];
-    assert!(matches!(decide(&state(None), &three), Decision::Accept { step: s, .. } if s == step(0)));
+    assert!(
+        matches!(decide(&state(None), &three), Decision::Accept { first, step: s, .. } if first == step(-2) && s == step(0))
+    );
 }
 
 #[test]

@@ -188,6 +188,27 @@ fn who_loses_the_race_is_a_replay() {
     assert!(matches!(refused.reason(), Reason::Replay));
 }
 
+/// Two processes: one accepts a code while the other looks at the pair of which it is the first half, with a state that was
+/// loaded before.
+#[test]
+fn no_step_is_accepted_twice_across_processes() {
+    let service = scripted();
+    let other = Validator::builder(service.store.clone(), service.time.clone()).build().unwrap();
+    service.set(35);
+    let (token, pair) = (token(), two(30));
+    service.store.set(Op::Load, Fault::Slow);
+    let mut paired = pin!(other.validate(Some(&token), &pair));
+    for _ in 0..2 {
+        assert!(paired.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    }
+    assert_eq!(service.store.taken(), [Op::Load], "it has read the state and not yet gone on");
+    service.store.heal();
+    assert!(service.show(&one(0)).is_accepted());
+    let Verdict::Refused(refused) = block_on(paired) else { panic!("one step twice") };
+    assert!(matches!(refused.reason(), Reason::Replay));
+    assert!(service.show(&one(30)).is_accepted());
+}
+
 /// Dropped at every await, and after every number of polls.
 #[test]
 fn a_dropped_attempt_leaves_no_acceptance_without_its_write() {
