@@ -21,6 +21,9 @@ use crate::window::{Centre, Window, WindowPolicy};
 
 use super::{Advice, Reason, TokenFault};
 
+/// How many codes an attempt may show: [`MAX_CONSECUTIVE`](crate::otp::MAX_CONSECUTIVE).
+const MOST_CODES: u8 = 3;
+
 /// An attempt whose worst case can be paid for: its codes may be looked for.
 #[derive(Clone, Copy, Debug)]
 pub struct Admission {
@@ -87,6 +90,12 @@ pub fn admit(
     };
     let window = case.window(codes)?;
     if let Some(retry_after) = case.until_above_watermark(&window) {
+        // Where the token's own centre was left out, the watermark may be where it belongs: a single code isn't looked for
+        // up there, two are. Waiting would lead to where only two get in anyway.
+        if window.learned_left_out() && codes <= 1 && case.until_above_watermark(&case.window(2)?).is_none() {
+            case.afford(&state.budget, 2)?;
+            return Err(Reason::ConsecutiveCodesNeeded { count: 2 });
+        }
         return Err(Reason::WatermarkAhead { retry_after });
     }
     case.afford(&state.budget, codes)?;
@@ -185,12 +194,14 @@ impl Case {
         if wait == Some(Duration::ZERO) {
             return Ok(());
         }
-        let pair = if codes <= 1 { self.wait_to_pay(budget, 2) } else { None };
-        if pair == Some(Duration::ZERO) {
-            return Err(Reason::ConsecutiveCodesNeeded { count: 2 });
+        let mut shortest = wait;
+        for count in codes.max(1) + 1..=MOST_CODES {
+            match self.wait_to_pay(budget, count) {
+                Some(Duration::ZERO) => return Err(Reason::ConsecutiveCodesNeeded { count }),
+                wait => shortest = shortest.into_iter().chain(wait).min(),
+            }
         }
-        let retry_after = wait.into_iter().chain(pair).min().unwrap_or(Duration::MAX);
-        Err(Reason::Throttled { retry_after })
+        Err(Reason::Throttled { retry_after: shortest.unwrap_or(Duration::MAX) })
     }
 
     /// How long until both buckets could pay for the dearest failure of `codes` codes; `None` where they never could.

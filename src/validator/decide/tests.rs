@@ -206,6 +206,16 @@ fn an_empty_blind_bucket_asks_for_two_codes_and_takes_them() {
 }
 
 #[test]
+fn where_not_even_two_codes_can_be_paid_for_three_may() {
+    // What is left is more than nothing, and less than pairs leave for three.
+    let tired = emptied(Bucket::Blind, 29_999_500);
+    for codes in [1, 2] {
+        assert!(matches!(admit_at(&tired, now(), codes), Err(Reason::ConsecutiveCodesNeeded { count: 3 })));
+    }
+    assert!(matches!(decide(&tired, &[code(-2), code(-1), code(0)]), Decision::Accept { .. }));
+}
+
+#[test]
 fn with_both_buckets_empty_it_waits_just_long_enough() {
     let tired = emptied(Bucket::Blind, 29_000_000);
     let charge = Charge { bucket: Bucket::Partial, cost: Odds::from_e12(20_000_000) };
@@ -241,6 +251,28 @@ fn what_a_single_code_cannot_reach_is_told_to_bring_two() {
     assert!(matches!(decide(&unseen, &[code(2), code(3)]), Decision::Accept { .. }));
     // A phone gets in as ever.
     assert!(matches!(decide(&unseen, &[code(0)]), Decision::Accept { .. }));
+}
+
+/// A token that is far ahead: its watermark is where its own steps are, above all that a single code is looked for at.
+#[test]
+fn who_is_beyond_a_single_code_is_asked_for_two_and_not_told_to_wait() {
+    let fast = |deviation: u64| {
+        let mean = SignedDuration::from_secs(580);
+        let drift =
+            Drift::from_parts(mean, deviation * deviation * 1_000_000_000_000, now().midpoint(), None);
+        TokenState { drift, ..state(Some(step(18))) }
+    };
+    assert!(admit_at(&fast(5), now(), 1).is_ok(), "known well enough for a single code");
+    let vague = fast(25);
+    assert!(matches!(admit_at(&vague, now(), 1), Err(Reason::ConsecutiveCodesNeeded { count: 2 })));
+    assert!(matches!(decide(&vague, &[code(19), code(20)]), Decision::Accept { .. }));
+    // What can't be paid for isn't asked for.
+    let charge = Charge { bucket: Bucket::Partial, cost: Odds::from_e12(20_000_000) };
+    let poor = TokenState { budget: vague.budget.charge(charge, now().earliest()), ..vague };
+    assert!(matches!(admit_at(&poor, now(), 1), Err(Reason::Throttled { .. })));
+    // And what was used ahead of even that has to be waited for.
+    let forged = TokenState { watermark: Some(step(400)), ..vague };
+    assert!(matches!(admit_at(&forged, now(), 1), Err(Reason::WatermarkAhead { .. })));
 }
 
 #[test]

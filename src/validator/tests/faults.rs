@@ -29,7 +29,7 @@ enum Op {
 }
 
 #[derive(Default)]
-struct Scripted {
+pub(super) struct Scripted {
     inner: MemoryStore,
     faults: Mutex<Vec<(Op, Fault)>>,
     done: Mutex<Vec<Op>>,
