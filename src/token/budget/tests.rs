@@ -58,20 +58,20 @@ fn odds_are_shown_rounded_up() {
 fn a_full_budget_pays_four_of_the_dearest_single_codes() {
     let mut budget = Budget::full(NOW);
     for _ in 0..4 {
-        assert!(budget.could_pay(single(6), 1, NOW));
-        budget = budget.charge(single(6), NOW);
+        assert!(budget.could_pay(single(7), 1, NOW));
+        budget = budget.charge(single(7), NOW);
     }
-    assert!(!budget.could_pay(single(6), 1, NOW));
+    assert!(!budget.could_pay(single(7), 1, NOW));
 }
 
 #[test]
 fn a_nearly_empty_budget_pays_two_and_then_takes_pairs() {
-    let pair = |unknown, bucket| Charge { bucket, cost: Odds::of_guess(6, G, unknown) };
+    let pair = |unknown, bucket| Charge { bucket, cost: Odds::of_guess(7, G, unknown) };
     let mut budget = Budget::nearly_empty(NOW);
     for _ in 0..2 {
-        assert!(budget.could_pay(single(6), 1, NOW));
+        assert!(budget.could_pay(single(7), 1, NOW));
         assert!(budget.could_pay(pair(1, Bucket::Partial), 2, NOW));
-        budget = budget.charge(single(6), NOW).charge(pair(1, Bucket::Partial), NOW);
+        budget = budget.charge(single(7), NOW).charge(pair(1, Bucket::Partial), NOW);
     }
     assert!(!budget.could_pay(single(1), 1, NOW));
     assert!(budget.could_pay(pair(2, Bucket::Blind), 2, NOW));
@@ -124,7 +124,7 @@ fn a_year_of_attack_costs_less_than_one_percent() {
             let (codes, charge) = match random(3) {
                 0 => (2, Charge { bucket: Bucket::Partial, cost: Odds::of_guess(1 + random(19), G, 1) }),
                 1 => (2, Charge { bucket: Bucket::Blind, cost: Odds::of_guess(19, G, 2) }),
-                _ => (1, single(1 + random(6))),
+                _ => (1, single(1 + random(7))),
             };
             if budget.could_pay(charge, codes, now) {
                 budget = budget.charge(charge, now);
