@@ -26,6 +26,7 @@
 //! | `throttled` | WARN | too many wrong codes: nothing was compared |
 //! | `consecutive_codes_needed` | WARN | too many wrong codes for a single one: two in a row were asked for |
 //! | `watermark_ahead` | WARN | a code from the future of this window was accepted before |
+//! | `budget_ahead` | WARN | a wrong code was charged by a clock that ran ahead of the present one |
 //! | `busy` | WARN | too many attempts on this token at once |
 //! | `unknown_token` | WARN | an attempt without a token |
 //! | `enrolment_refused` | WARN | an enrolment's codes didn't fit, or the token has a state already |
@@ -55,6 +56,7 @@ pub enum Outcome {
     Throttled,
     ConsecutiveCodesNeeded,
     WatermarkAhead,
+    BudgetAhead,
     Busy,
     UnknownToken,
     EnrolmentRefused,
@@ -77,6 +79,7 @@ impl Outcome {
             Self::Throttled => "throttled",
             Self::ConsecutiveCodesNeeded => "consecutive_codes_needed",
             Self::WatermarkAhead => "watermark_ahead",
+            Self::BudgetAhead => "budget_ahead",
             Self::Busy => "busy",
             Self::UnknownToken => "unknown_token",
             Self::EnrolmentRefused => "enrolment_refused",

@@ -13,6 +13,9 @@ use std::time::Duration;
 use crate::otp::Digits;
 use crate::time::{SignedDuration, Timestamp};
 
+/// How many times what a bucket holds it may be in debt before that is taken for a clock's fault.
+const OVERDRAFT: i128 = 3;
+
 const NANOS_PER_DAY: u128 = 86_400_000_000_000;
 
 /// A probability, in units of 2⁻⁶⁴, rounded up.
@@ -260,6 +263,17 @@ impl Budget {
         }
         let wait = (owed + cost - room).max(0);
         Some(Duration::from_nanos(u64::try_from(wait).unwrap_or(u64::MAX)))
+    }
+
+    /// True where `bucket` will be full so late that no debt explains it: a charge was made by a clock that ran ahead.
+    ///
+    /// The deepest debt is what attempts in several processes at once overdraw an empty bucket by: each is admitted on
+    /// its own, and at most one in each process. As much as three times what the bucket holds is taken for that; a dozen
+    /// wrong codes of the dearest kind at once.
+    #[must_use]
+    pub fn ran_ahead(&self, bucket: Bucket, now: Timestamp) -> bool {
+        let owed = i128::from(self.full_at(bucket).as_unix_nanos()) - i128::from(now.as_unix_nanos());
+        owed > bucket.depth() * (1 + OVERDRAFT)
     }
 
     /// The budget after paying. Nothing stops it from going into debt: a failure that has happened is paid for.

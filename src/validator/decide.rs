@@ -5,7 +5,7 @@
 //!
 //! | outcome | hashes | pays | writes |
 //! | --- | --- | --- | --- |
-//! | no window, watermark ahead, throttled | no | nothing | nothing |
+//! | no window, watermark or budget ahead, throttled | no | nothing | nothing |
 //! | [`Decision::Replay`] | yes | nothing | nothing |
 //! | [`Decision::Wrong`], no code right | yes | its price | the charge |
 //! | [`Decision::Wrong`], some of several codes right | yes | its price | the charge, and all steps of the window are dead |
@@ -201,7 +201,13 @@ impl Case {
                 wait => shortest = shortest.into_iter().chain(wait).min(),
             }
         }
-        Err(Reason::Throttled { retry_after: shortest.unwrap_or(Duration::MAX) })
+        let retry_after = shortest.unwrap_or(Duration::MAX);
+        // Single codes are paid for by the blind bucket alone, so that one decides how long is shortest.
+        let needed: &[Bucket] = if codes <= 1 { &[Bucket::Blind] } else { &[Bucket::Blind, Bucket::Partial] };
+        if needed.iter().any(|bucket| budget.ran_ahead(*bucket, self.now.earliest())) {
+            return Err(Reason::BudgetAhead { retry_after });
+        }
+        Err(Reason::Throttled { retry_after })
     }
 
     /// How long until both buckets could pay for the dearest failure of `codes` codes; `None` where they never could.

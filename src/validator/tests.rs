@@ -223,6 +223,25 @@ fn a_code_of_the_future_is_not_accepted_before_its_time_and_not_after_a_forged_o
     assert!(service.show(&one(then)).is_accepted(), "{wait:?}");
 }
 
+/// And a wrong code of then leaves a budget that will be full a month from now.
+#[test]
+fn what_was_charged_by_a_forged_future_is_named_and_not_payable() {
+    const MONTH: i64 = 30 * 86_400;
+    let service = service();
+    service.set(10 + MONTH);
+    assert!(matches!(service.refusal(&wrong()).reason(), Reason::Wrong));
+    service.set(20);
+    for attempt in [one(10), two(10)] {
+        let refused = service.refusal(&attempt);
+        let Reason::BudgetAhead { retry_after } = *refused.reason() else { panic!("{refused:?}") };
+        assert!(retry_after > Duration::from_secs(25 * 86_400), "{retry_after:?}");
+        assert_eq!(refused.advice(), Advice::TellOperator);
+        assert_eq!(refused.events()[0].outcome.name(), "budget_ahead");
+    }
+    service.set(20 + MONTH);
+    assert!(service.show(&two(10 + MONTH)).is_accepted(), "or by then");
+}
+
 #[test]
 fn no_time_no_verdict_on_a_code() {
     let service = service();

@@ -9,7 +9,7 @@ use crate::time::TimeError;
 use crate::token::Drift;
 use crate::window::WindowError;
 
-/// A watermark that is further ahead than this is nothing that a user can wait for.
+/// A watermark or a budget that is further ahead than this is nothing that a user can wait for.
 const WORTH_WAITING: Duration = Duration::from_secs(3600);
 
 /// The answer to an attempt.
@@ -123,6 +123,16 @@ pub enum Reason {
         /// When the next attempt can be paid for.
         retry_after: Duration,
     },
+    /// The guess budget was charged at a time that lies so far ahead that no number of wrong codes explains it: this host's
+    /// clock ran ahead, or somebody fed it a time of the future. Nothing was compared.
+    #[error(
+        "a wrong code was charged at a time of the future: wait for {retry_after:?}, or have an administrator reset the \
+         token"
+    )]
+    BudgetAhead {
+        /// When the next attempt can be paid for.
+        retry_after: Duration,
+    },
     /// Too many wrong codes for another single one. Nothing was compared.
     #[error("too many wrong codes for a single one: {count} consecutive codes are needed")]
     ConsecutiveCodesNeeded {
@@ -191,7 +201,9 @@ impl Reason {
             Self::Replay => Advice::WaitForNextCode,
             Self::Throttled { retry_after } => Advice::RetryAfter(retry_after),
             Self::ConsecutiveCodesNeeded { count } => Advice::ShowConsecutive(count),
-            Self::WatermarkAhead { retry_after } if retry_after <= WORTH_WAITING => {
+            Self::WatermarkAhead { retry_after } | Self::BudgetAhead { retry_after }
+                if retry_after <= WORTH_WAITING =>
+            {
                 Advice::RetryAfter(retry_after)
             }
             Self::Busy => Advice::RetryAfter(Duration::from_secs(1)),
@@ -199,6 +211,7 @@ impl Reason {
             | Self::ClockUntrusted(_)
             | Self::TokenUnsuited(_)
             | Self::WatermarkAhead { .. }
+            | Self::BudgetAhead { .. }
             | Self::StoreFailed(_)
             | Self::NoRandomness => Advice::TellOperator,
         }
@@ -214,6 +227,7 @@ impl Reason {
             Self::Throttled { .. } => Outcome::Throttled,
             Self::ConsecutiveCodesNeeded { .. } => Outcome::ConsecutiveCodesNeeded,
             Self::WatermarkAhead { .. } => Outcome::WatermarkAhead,
+            Self::BudgetAhead { .. } => Outcome::BudgetAhead,
             Self::Busy => Outcome::Busy,
             Self::StoreFailed(_) => Outcome::StoreFailed,
             Self::NoRandomness => Outcome::NoRandomness,

@@ -104,6 +104,24 @@ fn waiting_as_long_as_told_is_enough_and_no_shorter_wait_is() {
     assert_eq!(Budget::full(NOW).wait_to_pay(single(30), 1, NOW), None);
 }
 
+#[test]
+fn a_debt_is_a_debt_and_a_forged_future_is_not() {
+    for bucket in [Bucket::Blind, Bucket::Partial] {
+        let all = Charge { bucket, cost: bucket.capacity() };
+        let before = NOW - SignedDuration::from_secs(1);
+        let mut budget = Budget::full(before);
+        for _ in 0..4 {
+            budget = budget.charge(all, before);
+            assert!(!budget.ran_ahead(bucket, NOW));
+        }
+        assert!(budget.charge(all, NOW).ran_ahead(bucket, NOW));
+        let least = Charge { bucket, cost: Odds::from_units(1) };
+        let lied = Budget::full(NOW).charge(least, NOW + SignedDuration::from_secs(30 * 86_400));
+        assert!(lied.ran_ahead(bucket, NOW));
+        assert!(!lied.ran_ahead(bucket, NOW + SignedDuration::from_secs(29 * 86_400)), "it passes");
+    }
+}
+
 /// AuthQuake (2024): unlimited tries at a window of three minutes, 50 % in 70 minutes. Here every strategy of
 /// single codes, pairs of which one code is known, and waiting stays below 1 % a year, since the sum of
 /// what was paid bounds the chance of having guessed right.
