@@ -7,6 +7,7 @@ use std::time::Duration;
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 use skewgate::otp::{Code, Consecutive, Secret, TimeStep, Totp, scan};
+use skewgate::store::{Accept, Acceptance};
 use skewgate::time::{SignedDuration, TimeInterval, Timestamp};
 use skewgate::token::{Bucket, Budget, Drift, DriftModel, Measurement, TokenState};
 use skewgate::validator::decide::{Decision, admit, judge};
@@ -68,15 +69,32 @@ fuzz_target!(|attempts: Vec<Attempt>| {
             })
             .collect();
         let Ok(admission) = admit(&state, &policy, &totp, &interval, count as u8) else { continue };
-        let codes = Consecutive::new(&codes).expect("one to three");
-        match judge(&admission, scan(&totp, admission.window().ranges(), admission.watermark(), codes)) {
+        let shown = Consecutive::new(&codes).expect("one to three");
+        match judge(&admission, scan(&totp, admission.window().ranges(), admission.watermark(), shown)) {
             Decision::Accept { first, step, drift } => {
-                assert!(state.watermark.is_none_or(|watermark| watermark < first), "a step twice");
                 assert!(admission.window().contains(step));
-                state.watermark = Some(step);
-                state.drift = drift;
+                assert_eq!(first.get(), step.get() + 1 - count as i64);
+                assert!(state.watermark.is_none_or(|watermark| watermark < first), "a step twice");
+                for (code, number) in codes.iter().zip(first.get()..) {
+                    let right = totp.code_at(TimeStep::new(number).expect("not negative"));
+                    assert_eq!(*code.expose(), *right.expose(), "a code that isn't right");
+                }
+                let acceptance = Acceptance { first, step, drift, epoch: 0, nonce: [0; 8] };
+                assert_eq!(acceptance.apply(&mut state), Accept::Won);
+                assert_eq!(acceptance.apply(&mut state), Accept::Lost);
             }
-            Decision::Replay => {}
+            Decision::Replay => {
+                // Only what is dead altogether is free of charge.
+                let fits = |last: TimeStep| {
+                    codes
+                        .iter()
+                        .rev()
+                        .zip((0..=last.get()).rev())
+                        .all(|(code, number)| *code.expose() == *totp.code_at(step(number)).expose())
+                };
+                let mut steps = admission.window().ranges().iter().flat_map(|range| range.steps());
+                assert!(steps.any(|last| Some(last) <= state.watermark && fits(last)), "a replay of nothing");
+            }
             Decision::Wrong { failure, .. } => {
                 let before = state.watermark;
                 failure.apply(&mut state, interval.earliest());

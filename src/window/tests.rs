@@ -1,4 +1,5 @@
 use super::*;
+use crate::token::DriftModel;
 use proptest::prelude::*;
 
 const PERIOD: Duration = Duration::from_secs(30);
@@ -72,6 +73,18 @@ fn a_token_that_is_known_to_ten_seconds_is_looked_for_at_both_centres_at_every_p
         let window = compute(known(NOON + second, 0), drift(200, 10, NOON), 1).unwrap();
         assert!(!window.learned_left_out(), "{second} s: {} steps", window.width());
     }
+}
+
+/// What a token's clock may have drifted by the latest time that it can be now, not by the earliest.
+#[test]
+fn the_deviation_is_that_of_the_latest_time() {
+    // Half a second a second, so that the interval's width matters: 1 s at its beginning, 10 s at its end.
+    let model = DriftModel { rate_error_ppb: 500_000_000, ..DriftModel::default() };
+    let policy = WindowPolicy::builder().drift_model(model).build().unwrap();
+    let now = known(NOON + 10, 10);
+    let window = Window::compute(&policy, PERIOD, T0, &now, &drift(0, 1, NOON), 1).unwrap();
+    // From 0 − 30 − 20 − 1 s to 20 + 20 + 1 s, rather than to 23 s.
+    assert_eq!(offsets(&window, NOON), [(-2, 1)]);
 }
 
 #[test]

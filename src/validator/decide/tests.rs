@@ -276,6 +276,44 @@ fn who_is_beyond_a_single_code_is_asked_for_two_and_not_told_to_wait() {
 }
 
 #[test]
+fn whom_not_even_two_codes_reach_needs_the_operator() {
+    let seen = now().midpoint() - SignedDuration::from_secs(900 * 86_400);
+    let drift = Drift::from_parts(SignedDuration::from_secs(100), 25_000_000_000_000, seen, None);
+    let lost = TokenState { drift, ..state(None) };
+    assert_eq!(advice_of(decide(&lost, &[wrong()])), Advice::ShowConsecutive(2));
+    assert_eq!(advice_of(decide(&lost, &[wrong(), wrong()])), Advice::TellOperator);
+    assert_eq!(advice_of(decide(&lost, &[code(-1), wrong()])), Advice::TellOperator);
+}
+
+/// 55 s ahead, the code of step 0 is one that only a right clock shows; it is no outlier.
+#[test]
+fn what_only_a_right_clock_explains_teaches_nothing_at_first() {
+    let ahead = SignedDuration::from_secs(55);
+    let drift = Drift::from_parts(ahead, 1_000_000_000_000, now().midpoint(), None);
+    let off = TokenState { drift, ..state(None) };
+    let Decision::Accept { drift: after, .. } = decide(&off, &[code(0)]) else { panic!() };
+    assert_eq!((after.mean(), after.outlier().is_some()), (ahead, true));
+    let Decision::Accept { drift: after, .. } = decide(&off, &[code(1)]) else { panic!() };
+    assert!(after.mean() != ahead && after.outlier().is_none());
+}
+
+/// However late it may be: no uncertainty of a clock refills anything.
+#[test]
+fn budgets_count_the_earliest_time_that_it_can_be() {
+    let (from, until) = (now().midpoint(), now().midpoint() + SignedDuration::from_secs(1));
+    let single = Charge { bucket: Bucket::Blind, cost: Odds::of_guess(2, 2148, 1) };
+    let tired = emptied(Bucket::Blind, 29_000_000);
+    let wait = SignedDuration::from(tired.budget.wait_to_pay(single, 1, from).unwrap());
+    let full_at = |bucket| tired.budget.full_at(bucket) - wait;
+    let exact = Budget::from_parts(full_at(Bucket::Blind), full_at(Bucket::Partial));
+    let exact = TokenState { budget: exact, ..tired };
+    let admitted = |from| admit_at(&exact, TimeInterval::new(from, until).unwrap(), 1);
+    assert_eq!(admitted(from).unwrap().window().width(), 2);
+    let early = admitted(from - SignedDuration::from_nanos(1));
+    assert!(matches!(early, Err(Reason::ConsecutiveCodesNeeded { .. })));
+}
+
+#[test]
 fn the_clock_comes_before_watermark_and_budget() {
     let vague = TimeInterval::around(now().midpoint(), Duration::from_secs(60));
     let hopeless = TokenState { watermark: Some(step(9_000)), ..emptied(Bucket::Blind, 30_000_000) };

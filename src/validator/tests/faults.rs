@@ -260,6 +260,97 @@ fn one_attempt_at_a_time_then_a_short_queue_then_busy() {
     assert!(matches!(service.refusal(&attempt).reason(), Reason::Wrong));
 }
 
+/// Attempts side by side would all be admitted on the same budget.
+#[test]
+fn each_attempt_on_a_token_begins_after_the_one_before_has_paid() {
+    let service = scripted();
+    for op in [Op::Load, Op::Charge] {
+        service.store.set(op, Fault::Slow);
+    }
+    let (token, attempt) = (token(), wrong());
+    let mut running: Vec<_> =
+        (0..3).map(|_| Box::pin(service.gate.validate(Some(&token), &attempt))).collect();
+    let mut context = Context::from_waker(Waker::noop());
+    for future in &mut running {
+        assert!(future.as_mut().poll(&mut context).is_pending());
+    }
+    while !running.is_empty() {
+        running.retain_mut(|future| future.as_mut().poll(&mut context).is_pending());
+    }
+    assert_eq!(service.store.taken(), [Op::Load, Op::Charge].repeat(3));
+}
+
+/// Says that every acceptance was lost, and shows another state from then on.
+struct Elsewhere {
+    inner: MemoryStore,
+    change: fn(Acceptance, &mut TokenState),
+    refused: Mutex<Option<Acceptance>>,
+}
+
+impl StateStore for Elsewhere {
+    fn load<'a>(&'a self, id: &'a TokenId) -> StoreFuture<'a, Option<TokenState>> {
+        Box::pin(async move {
+            let mut state = self.inner.load(id).await?;
+            if let (Some(state), Some(acceptance)) = (&mut state, *self.refused.lock().unwrap()) {
+                (self.change)(acceptance, state);
+            }
+            Ok(state)
+        })
+    }
+
+    fn enrol<'a>(&'a self, id: &'a TokenId, state: TokenState) -> StoreFuture<'a, Enrol> {
+        self.inner.enrol(id, state)
+    }
+
+    fn charge<'a>(&'a self, id: &'a TokenId, failure: Failure, now: Timestamp) -> StoreFuture<'a, Charged> {
+        self.inner.charge(id, failure, now)
+    }
+
+    fn accept<'a>(&'a self, _: &'a TokenId, acceptance: Acceptance) -> StoreFuture<'a, Accept> {
+        *self.refused.lock().unwrap() = Some(acceptance);
+        Box::pin(async { Ok(Accept::Lost) })
+    }
+
+    fn survives_restart(&self) -> bool {
+        true
+    }
+}
+
+#[test]
+fn a_write_is_ones_own_by_nonce_epoch_and_watermark() {
+    type Change = fn(Acceptance, &mut TokenState);
+    fn written(acceptance: Acceptance, state: &mut TokenState) {
+        (state.nonce, state.epoch, state.watermark) =
+            (acceptance.nonce, acceptance.epoch, Some(acceptance.step));
+    }
+    let changes: [(&str, bool, Change); 6] = [
+        ("as written", true, written),
+        ("with more burnt since", true, |own, state| {
+            written(own, state);
+            state.watermark = Some(own.step.saturating_add(1));
+        }),
+        ("not written", false, |_, _| {}),
+        ("another's nonce", false, |own, state| {
+            written(own, state);
+            state.nonce[0] ^= 1;
+        }),
+        ("another enrolment", false, |own, state| {
+            written(own, state);
+            state.epoch ^= 1;
+        }),
+        ("set back since", false, |own, state| {
+            written(own, state);
+            state.watermark = own.step.checked_sub(1);
+        }),
+    ];
+    for (what, own, change) in changes {
+        let store = Elsewhere { inner: MemoryStore::new(), change, refused: Mutex::default() };
+        let service = Service::enrolled(store);
+        service.set(10);
+        assert_eq!(service.show(&one(10)).is_accepted(), own, "{what}");
+    }
+}
+
 #[test]
 fn an_unknown_token_costs_the_same_work() {
     let service = scripted();
