@@ -51,6 +51,11 @@ impl TokenId {
         Self("\u{1}unknown".into())
     }
 
+    /// The queue in which one client's attempts on unknown tokens wait. Not a row of any store.
+    pub(crate) fn stand_in_for(client: &str) -> Self {
+        Self(format!("\u{1}unknown/{client}").into())
+    }
+
     /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -160,5 +165,6 @@ mod tests {
     #[test]
     fn no_caller_can_name_the_stand_in() {
         assert!(TokenId::new(TokenId::stand_in().as_str()).is_err());
+        assert!(TokenId::new(TokenId::stand_in_for("192.0.2.7").as_str()).is_err());
     }
 }

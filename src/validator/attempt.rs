@@ -70,7 +70,11 @@ impl Attempt {
         Self::consecutive(texts.iter().map(|text| Code::parse(text)).collect::<Result<Vec<_>, _>>()?)
     }
 
-    /// Says which client shows it: an address, a session. Anything that tells one client from another will do.
+    /// Says which client shows it: an address, a session. Anything that tells one client from another will do, but a
+    /// client must not be able to choose it.
+    ///
+    /// One client's attempts take at most half of the places in which attempts on a token wait for their turn; those
+    /// that don't say count as one client's. The rest are told [`Reason::Busy`](super::Reason::Busy).
     #[must_use]
     pub fn from_client(mut self, client: &str) -> Self {
         self.client = Some(client.into());

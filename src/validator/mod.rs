@@ -24,7 +24,7 @@ use crate::event::{Outcome, SecurityEvent};
 use crate::otp::{TimeStep, Totp, scan};
 use crate::store::{Accept, Acceptance, Charged, Failure, StateStore};
 use crate::time::{SignedDuration, TimeInterval, TimeSource};
-use crate::token::{Budget, Drift, Odds, Token, TokenState};
+use crate::token::{Budget, Drift, Odds, Token, TokenId, TokenState};
 use crate::window::WindowPolicy;
 
 use decide::Decision;
@@ -83,8 +83,10 @@ impl Validator {
     /// May the user who shows `attempt` come in?
     ///
     /// `token` is `None` for a user that the service doesn't know. That is refused after the same work that a wrong code
-    /// costs, so that how long it takes doesn't tell which users exist. (What the service shows must not tell either:
-    /// a known token is throttled in the end, an unknown one never.)
+    /// costs, so that how long it takes doesn't tell which users exist. What remains visible to who tries hard: a known
+    /// token is throttled in the end, an unknown one never; and a known token has one queue for all clients, while
+    /// attempts on unknown users take turns only where [`Attempt::from_client`] names the same client, and never where it
+    /// isn't called.
     ///
     /// Several codes of which not all are right are wrong, and use up what they could have been right with: whoever
     /// mistypes half of a pair needs codes that the token shows afterwards.
@@ -133,7 +135,7 @@ impl Inner {
         attempt: &Attempt,
         trace: &mut Trace,
     ) -> Result<(TimeStep, Drift), Refusal> {
-        let turn = self.turns.queue(token.id()).ok_or(Reason::Busy)?;
+        let turn = self.turns.queue(token.id(), attempt.client()).ok_or(Reason::Busy)?;
         turn.come().await;
         let Some(state) = self.load(token).await? else {
             self.feign(token.totp(), attempt, trace).await?;
@@ -197,8 +199,16 @@ impl Inner {
         attempt: &Attempt,
         trace: &mut Trace,
     ) -> Result<(TimeStep, Drift), Refusal> {
-        // A place in the queue like anybody's, but nobody waits for it: unknown users have nothing in common.
-        let _turn = self.turns.queue(self.stand_in.id());
+        // One client's attempts on unknown users take turns, and are too many, like its attempts on one known token. What
+        // no client is named for has nothing in common: it waits for nobody.
+        let own_queue = attempt.client().map(TokenId::stand_in_for);
+        let turn = match &own_queue {
+            Some(id) => Some(self.turns.queue(id, attempt.client()).ok_or(Reason::Busy)?),
+            None => None,
+        };
+        if let Some(turn) = &turn {
+            turn.come().await;
+        }
         self.load(&self.stand_in).await?;
         self.feign(self.stand_in.totp(), attempt, trace).await?;
         // To whoever asks for them, unknown users look like anybody who typed a wrong code.

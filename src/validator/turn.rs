@@ -15,7 +15,11 @@ use crate::token::TokenId;
 
 /// How many attempts may wait for one token besides the one that has its turn. A person has one or two under way;
 /// more is a flood, which should not hold connections open.
-const WAITING: usize = 4;
+const WAITING: usize = 8;
+
+/// How many of them may be one client's: a flood from one place leaves room for the owner. Attempts that don't say which
+/// client shows them count as one client's.
+const WAITING_OF_ONE: usize = WAITING / 2;
 
 const SHARDS: usize = 16;
 
@@ -36,6 +40,8 @@ struct Queue {
 #[derive(Debug)]
 struct Place {
     number: u64,
+    /// A hash of the client's name, under keys that nobody outside knows: a client can't collide with another on purpose.
+    client: u64,
     waker: Option<Waker>,
 }
 
@@ -44,16 +50,19 @@ impl Turns {
         Self { shards: Default::default(), hasher: RandomState::new() }
     }
 
-    /// Takes a place at the end of the token's queue; `None` where the queue is full.
-    pub(super) fn queue<'a>(&'a self, id: &'a TokenId) -> Option<Turn<'a>> {
+    /// Takes a place at the end of the token's queue; `None` where the queue is full, or has as many of this client's
+    /// attempts waiting as it may have.
+    pub(super) fn queue<'a>(&'a self, id: &'a TokenId, client: Option<&str>) -> Option<Turn<'a>> {
+        let client = self.hasher.hash_one(client);
         let mut queues = self.shard(id);
         let queue = queues.entry(id.clone()).or_default();
-        if queue.places.len() > WAITING {
+        let own = queue.places.iter().skip(1).filter(|place| place.client == client).count();
+        if queue.places.len() > WAITING || own >= WAITING_OF_ONE {
             return None;
         }
         let number = queue.next;
         queue.next = queue.next.wrapping_add(1);
-        queue.places.push_back(Place { number, waker: None });
+        queue.places.push_back(Place { number, client, waker: None });
         Some(Turn { turns: self, id, number })
     }
 
@@ -75,13 +84,19 @@ impl Turn<'_> {
     /// Waits until this place is the front one.
     pub(super) async fn come(&self) {
         poll_fn(|context| {
+            // Dropped after the lock is let go: dropping a waker may run whatever its runtime likes.
+            let _replaced;
             let mut queues = self.turns.shard(self.id);
             let Some(queue) = queues.get_mut(self.id) else { return Poll::Ready(()) };
             match queue.places.iter().position(|place| place.number == self.number) {
                 Some(at) if at > 0 => {
                     // The waker is kept under the lock under which the front is removed: no wake-up falls between.
                     if let Some(place) = queue.places.get_mut(at) {
-                        place.waker = Some(context.waker().clone());
+                        let known =
+                            place.waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker()));
+                        if !known {
+                            _replaced = place.waker.replace(context.waker().clone());
+                        }
                     }
                     Poll::Pending
                 }
@@ -94,10 +109,14 @@ impl Turn<'_> {
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
+        // Dropped after the lock is let go, with its waker.
+        let _own;
         let mut queues = self.turns.shard(self.id);
         let Entry::Occupied(mut entry) = queues.entry(self.id.clone()) else { return };
         let queue = entry.get_mut();
-        queue.places.retain(|place| place.number != self.number);
+        if let Some(at) = queue.places.iter().position(|place| place.number == self.number) {
+            _own = queue.places.remove(at);
+        }
         let next = queue.places.front_mut().and_then(|front| front.waker.take());
         if queue.places.is_empty() {
             entry.remove();
@@ -141,19 +160,57 @@ mod tests {
     #[test]
     fn the_queue_is_short_and_each_token_has_its_own() {
         let (turns, a, b) = (Turns::new(), id("a"), id("b"));
-        let held: Vec<_> = (0..=WAITING).map(|_| turns.queue(&a).unwrap()).collect();
-        assert!(turns.queue(&a).is_none());
-        assert!(turns.queue(&b).is_some());
+        let clients = ["x", "y", "z"];
+        let held: Vec<_> = (0..=WAITING).map(|at| turns.queue(&a, Some(clients[at % 3])).unwrap()).collect();
+        for client in clients.map(Some).into_iter().chain([None, Some("w")]) {
+            assert!(turns.queue(&a, client).is_none());
+        }
+        assert!(turns.queue(&b, None).is_some());
         drop(held);
-        assert!(turns.queue(&a).is_some());
+        assert!(turns.queue(&a, None).is_some());
+    }
+
+    #[test]
+    fn one_client_can_take_half_of_the_waiting_places() {
+        for (flood, owner) in [(Some("flood"), Some("owner")), (None, Some("owner")), (Some("flood"), None)] {
+            let (turns, a) = (Turns::new(), id("a"));
+            let held: Vec<_> = std::iter::from_fn(|| turns.queue(&a, flood)).collect();
+            assert_eq!(held.len(), 1 + WAITING_OF_ONE, "one has the turn, the others wait");
+            assert!(turns.queue(&a, owner).is_some());
+            drop(held);
+            assert!(turns.queue(&a, flood).is_some());
+        }
+    }
+
+    /// A waker that asks for the queue's lock when it is dropped, as one that drops a whole future would.
+    #[test]
+    fn wakers_are_dropped_outside_of_the_lock() {
+        struct Nosy(Arc<Turns>);
+        impl Wake for Nosy {
+            fn wake(self: Arc<Self>) {}
+        }
+        impl Drop for Nosy {
+            fn drop(&mut self) {
+                assert!(self.0.shards.iter().all(|shard| shard.try_lock().is_ok()), "dropped under the lock");
+            }
+        }
+        let (turns, a) = (Arc::new(Turns::new()), id("a"));
+        let nosy = || Waker::from(Arc::new(Nosy(Arc::clone(&turns))));
+        let _first = turns.queue(&a, None).unwrap();
+        let second = turns.queue(&a, None).unwrap();
+        let mut comes = Box::pin(second.come());
+        assert!(comes.as_mut().poll(&mut Context::from_waker(&nosy())).is_pending());
+        assert!(comes.as_mut().poll(&mut Context::from_waker(&nosy())).is_pending());
+        drop(comes);
+        drop(second);
     }
 
     #[test]
     fn turns_come_in_order_of_arrival() {
         let (turns, a) = (Turns::new(), id("a"));
-        let first = turns.queue(&a).unwrap();
-        let second = turns.queue(&a).unwrap();
-        let third = turns.queue(&a).unwrap();
+        let first = turns.queue(&a, None).unwrap();
+        let second = turns.queue(&a, None).unwrap();
+        let third = turns.queue(&a, None).unwrap();
         let ((second_woken, second_waker), (third_woken, third_waker)) = (waker(), waker());
         let mut second_comes = Box::pin(second.come());
         let mut third_comes = Box::pin(third.come());
@@ -169,9 +226,9 @@ mod tests {
     #[test]
     fn who_gives_up_waiting_is_skipped() {
         let (turns, a) = (Turns::new(), id("a"));
-        let first = turns.queue(&a).unwrap();
-        let second = turns.queue(&a).unwrap();
-        let third = turns.queue(&a).unwrap();
+        let first = turns.queue(&a, None).unwrap();
+        let second = turns.queue(&a, None).unwrap();
+        let third = turns.queue(&a, None).unwrap();
         let (woken, third_waker) = waker();
         let mut third_comes = pin!(third.come());
         assert!(third_comes.as_mut().poll(&mut Context::from_waker(&third_waker)).is_pending());
@@ -184,9 +241,9 @@ mod tests {
     #[test]
     fn who_gives_up_after_being_woken_wakes_the_next() {
         let (turns, a) = (Turns::new(), id("a"));
-        let first = turns.queue(&a).unwrap();
-        let second = turns.queue(&a).unwrap();
-        let third = turns.queue(&a).unwrap();
+        let first = turns.queue(&a, None).unwrap();
+        let second = turns.queue(&a, None).unwrap();
+        let third = turns.queue(&a, None).unwrap();
         let ((second_woken, second_waker), (third_woken, third_waker)) = (waker(), waker());
         assert!(Box::pin(second.come()).as_mut().poll(&mut Context::from_waker(&second_waker)).is_pending());
         assert!(Box::pin(third.come()).as_mut().poll(&mut Context::from_waker(&third_waker)).is_pending());
@@ -201,7 +258,7 @@ mod tests {
     fn nothing_is_left_behind() {
         let (turns, a) = (Turns::new(), id("a"));
         for _ in 0..3 {
-            let (first, second) = (turns.queue(&a).unwrap(), turns.queue(&a).unwrap());
+            let (first, second) = (turns.queue(&a, None).unwrap(), turns.queue(&a, None).unwrap());
             block_on(first.come());
             drop(first);
             block_on(second.come());
@@ -216,7 +273,7 @@ mod tests {
             for _ in 0..4 {
                 scope.spawn(|| {
                     for round in 0..2_000 {
-                        let turn = turns.queue(&a).unwrap();
+                        let turn = turns.queue(&a, None).unwrap();
                         if round % 7 == 0 {
                             continue; // gives up at once
                         }

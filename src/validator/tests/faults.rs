@@ -260,6 +260,31 @@ fn one_attempt_at_a_time_then_a_short_queue_then_busy() {
     assert!(matches!(service.refusal(&attempt).reason(), Reason::Wrong));
 }
 
+/// Attempts on unknown users are too many when as many on one known token would be, if one client shows them; and those of
+/// different clients are nothing to each other.
+#[test]
+fn unknown_users_are_busy_like_known_ones() {
+    let service = scripted();
+    service.store.set(Op::Load, Fault::Slow);
+    let token = token();
+    let from = |client: Option<&str>| client.map_or_else(wrong, |client| wrong().from_client(client));
+    let mut context = Context::from_waker(Waker::noop());
+    for (token, client, waiting) in
+        [(Some(&token), Some("a"), 5), (None, Some("a"), 5), (Some(&token), None, 5), (None, None, 20)]
+    {
+        let attempt = from(client);
+        let mut held: Vec<_> = (0..20).map(|_| Box::pin(service.gate.validate(token, &attempt))).collect();
+        let mut pending = 0;
+        for future in &mut held {
+            pending += usize::from(future.as_mut().poll(&mut context).is_pending());
+        }
+        assert_eq!(pending, waiting, "{client:?}, known: {}", token.is_some());
+        let attempt = from(Some("b"));
+        let mut another = pin!(service.gate.validate(token, &attempt));
+        assert!(another.as_mut().poll(&mut context).is_pending(), "refused for what others do");
+    }
+}
+
 /// Attempts side by side would all be admitted on the same budget.
 #[test]
 fn each_attempt_on_a_token_begins_after_the_one_before_has_paid() {
