@@ -136,7 +136,8 @@ impl Token {
 /// What a store keeps about a token: no secret, only integers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TokenState {
-    /// Which enrolment this is. A write that was decided on under another one must not be applied.
+    /// Which enrolment this is: 63 bits, drawn at random by it, so that one after a removal isn't taken for the one before.
+    /// An acceptance that was decided on under another one must not be applied.
     pub epoch: u64,
     /// The newest step that was ever accepted or [burnt](crate::store::Failure::burn). No step up to it is accepted again, whatever a clock says
     /// (RFC 6238 §5.2: a code must not be accepted twice).

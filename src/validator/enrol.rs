@@ -8,7 +8,7 @@ use crate::store::{Enrol, StoreError};
 use crate::token::{Budget, Drift, Measurement, Token, TokenState};
 use crate::window::{Window, WindowError};
 
-use super::{Attempt, ClockFault, Inner, TokenFault, Trace, Validator, decide, nonce};
+use super::{Attempt, ClockFault, Inner, TokenFault, Trace, Validator, decide, epoch, nonce};
 
 /// An enrolled token.
 #[derive(Debug)]
@@ -119,7 +119,7 @@ impl Inner {
         let model = self.policy.drift_model();
         let drift = Drift::first(model, Measurement::new(model, step, period, t0, &now));
         let state = TokenState {
-            epoch: 0,
+            epoch: epoch().map_err(|_| EnrolError::NoRandomness)?,
             watermark: Some(step),
             nonce: nonce().map_err(|_| EnrolError::NoRandomness)?,
             drift,
@@ -134,7 +134,8 @@ impl Inner {
         }
         // As with an acceptance: it may have been this very write, whose answer was lost.
         let kept = self.store.load(token.id()).await?;
-        if kept.is_some_and(|kept| kept == state) {
+        // The rest of it may have changed since: a wrong code in another process pays at once.
+        if kept.is_some_and(|kept| (kept.epoch, kept.nonce) == (state.epoch, state.nonce)) {
             Ok((step, drift))
         } else {
             Err(EnrolError::AlreadyEnrolled)

@@ -253,6 +253,14 @@ fn nonce() -> Result<[u8; 8], Reason> {
     Ok(nonce)
 }
 
+/// Which enrolment it is, drawn at random: a token that was removed and enrolled again under the same id must not be
+/// moved by an acceptance that was decided on before. Counting from 0 would start at the same epoch both times.
+///
+/// 63 bits: stores may keep it as a signed integer.
+fn epoch() -> Result<u64, Reason> {
+    Ok(u64::from_le_bytes(nonce()?) >> 1)
+}
+
 /// A reason and what to do about it, where the reason alone doesn't say.
 struct Refusal {
     reason: Reason,

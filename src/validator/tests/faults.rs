@@ -168,6 +168,35 @@ fn a_repeated_write_knows_its_own_win() {
     assert!(matches!(block_on(service.gate.enrol(&token(), &one(0))), Err(EnrolError::AlreadyEnrolled)));
 }
 
+/// The answer to an enrolment is lost, and before the client asks again a wrong code has been paid for.
+#[test]
+fn a_repeated_enrolment_knows_itself_though_its_budget_has_changed() {
+    let service = Service::new(Scripted::default());
+    service.store.set(Op::Enrol, Fault::Repeated);
+    service.store.set(Op::Load, Fault::Slow);
+    let (token, attempt) = (token(), one(0));
+    let mut enrolment = pin!(service.gate.enrol(&token, &attempt));
+    let mut context = Context::from_waker(Waker::noop());
+    while service.store.taken() != [Op::Enrol] {
+        assert!(enrolment.as_mut().poll(&mut context).is_pending());
+    }
+    // It was told that there is a state already, and is about to look at it.
+    let charge = Charge { bucket: Bucket::Blind, cost: Odds::from_e12(1_000_000) };
+    let failure = Failure { charge, burn: None };
+    block_on(service.store.inner.charge(token.id(), failure, at(NOON).earliest())).unwrap();
+    assert!(block_on(enrolment).is_ok());
+}
+
+#[test]
+fn no_two_enrolments_have_one_epoch() {
+    let epochs: HashSet<u64> = (0..20).map(|_| scripted().state().epoch).collect();
+    assert_eq!(epochs.len(), 20);
+    assert!(
+        epochs.iter().all(|epoch| i64::try_from(*epoch).is_ok()),
+        "some stores have signed integers only"
+    );
+}
+
 #[test]
 fn who_loses_the_race_is_a_replay() {
     // Both nodes have loaded the same state before either writes.
