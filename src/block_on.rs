@@ -11,6 +11,9 @@ use std::thread::{self, Thread};
 /// For callers without an async runtime, with the memory store: its futures never wait for anything but another
 /// thread. A store that talks to a network needs its own runtime's `block_on`.
 ///
+/// Never on a thread of an async runtime: nothing else runs there while it sleeps, and if what it waits for is one of that
+/// thread's own tasks, which has its turn for the same token, it sleeps for ever. There, `await` instead.
+///
 /// ```
 /// assert_eq!(skewgate::block_on(async { 6 * 7 }), 42);
 /// ```

@@ -86,7 +86,8 @@ pub struct Match {
 /// Every position is computed, those not above the watermark too: how long it takes shows the window's
 /// width, how many codes there are, how many digits and which hash, and nothing else. Positions so close to step 0
 /// that the first code would have a negative step don't exist and are left out. A code with another number of digits
-/// than the token's fits nowhere.
+/// than the token's fits nowhere; a [`Validator`](crate::validator::Validator) makes it pay like any other wrong code, so that
+/// how many digits the token has isn't told for nothing.
 ///
 /// The newest match wins because two steps may have the same code: had the older one won, its watermark would
 /// let the code in a second time, or refuse a fresh one as used.

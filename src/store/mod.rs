@@ -27,6 +27,10 @@ pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>>
 /// before the write is durable, to whatever degree the store promises that. An error means "not known to be written":
 /// the attempt is refused.
 ///
+/// A store must bring its own deadline for each operation, and end it with [`StoreError::TimedOut`]: the validator reads no
+/// clock and has none. A future that never ends holds the token's turn in this process, so that every later attempt waits
+/// for it, or is told that the token is busy.
+///
 /// Among the tokens is one whose id begins with U+0001, which no caller can name: it takes the place of unknown ones,
 /// so that an attempt on those costs the same work. Stores treat it like any other.
 ///

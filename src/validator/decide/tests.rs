@@ -297,6 +297,27 @@ fn what_only_a_right_clock_explains_teaches_nothing_at_first() {
     assert!(after.mean() != ahead && after.outlier().is_none());
 }
 
+/// What the documentation of `Drift::learn` says about codes that somebody held back.
+#[test]
+fn the_oldest_code_that_is_let_in_moves_the_mean_no_further_than_is_said() {
+    for (micros, least, most) in [(5_000_000_u64, 6, 9), (11_135_529, 20, 30), (22_000_000, 60, 75)] {
+        let mut furthest = Duration::ZERO;
+        for second in 0..30 {
+            let time = at(NOON + second);
+            let drift = Drift::from_parts(SignedDuration::ZERO, micros * micros, time.midpoint(), None);
+            let known = TokenState { drift, ..state(None) };
+            let admission = admit_at(&known, time, 1).unwrap();
+            for step in admission.window().ranges().iter().flat_map(|range| range.steps()) {
+                let found = Match { fresh: Some(step), replayed: false, right_at_best: 1 };
+                let Decision::Accept { drift, .. } = judge(&admission, found) else { panic!() };
+                furthest = furthest.max(drift.mean().unsigned_abs());
+            }
+        }
+        let said = Duration::from_secs(least)..=Duration::from_secs(most);
+        assert!(said.contains(&furthest), "{micros} µs: {furthest:?}");
+    }
+}
+
 /// However late it may be: no uncertainty of a clock refills anything.
 #[test]
 fn budgets_count_the_earliest_time_that_it_can_be() {
