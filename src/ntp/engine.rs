@@ -12,10 +12,11 @@ use std::time::Duration;
 
 use super::exchange::{Reply, ReplyLimits, Request, Travel};
 use super::packet::{HEADER_LENGTH, Header};
-use super::sockets::{BATCH, Incoming, Outgoing, Sockets, local_address_towards};
+use super::sockets::{BATCH, Incoming, Outgoing, Sockets};
 use super::stamp::Stamps;
+use super::target::{Conversation, Target};
 use super::{SourceError, Stray};
-use crate::clock::{MaxDrift, Sample};
+use crate::clock::MaxDrift;
 use crate::time::{LocalClock, RawInstant, SignedDuration};
 
 /// After a pause, so many packets may be made up for at once.
@@ -52,19 +53,6 @@ impl Default for Pace {
             max_in_flight: 4_096,
         }
     }
-}
-
-/// What became of one source.
-#[derive(Clone, Debug)]
-pub(super) struct Conversation {
-    /// The address that answered, or the last one that was asked.
-    pub(super) address: Option<SocketAddr>,
-    /// The samples of the replies that were accepted.
-    pub(super) samples: Vec<Sample>,
-    /// The header of the last reply that was accepted; where none was, of the last one that was refused.
-    pub(super) header: Option<Header>,
-    /// Why there are no samples, or no more.
-    pub(super) error: Option<SourceError>,
 }
 
 /// Asks every target at once: each a list of addresses, the first that answers is kept to.
@@ -135,76 +123,6 @@ struct InFlight {
     address: SocketAddr,
     request: Request,
     t1: RawInstant,
-}
-
-struct Target {
-    addresses: Vec<SocketAddr>,
-    /// Which of the addresses is being asked.
-    current: usize,
-    /// Requests without a reply, since the last reply or change of address. The strays are those since then, too.
-    unanswered: u32,
-    strays: u32,
-    stray: Option<Stray>,
-    /// This host's address on the way to the current address, once it was looked up.
-    local: Option<Option<IpAddr>>,
-    conversation: Conversation,
-}
-
-impl Target {
-    fn new(addresses: Vec<SocketAddr>, pace: &Pace) -> Self {
-        let samples = usize::try_from(pace.samples).unwrap_or(usize::MAX).min(64);
-        Self {
-            current: 0,
-            unanswered: 0,
-            strays: 0,
-            stray: None,
-            local: None,
-            conversation: Conversation {
-                address: addresses.first().copied(),
-                samples: if addresses.is_empty() { Vec::new() } else { Vec::with_capacity(samples) },
-                header: None,
-                error: None,
-            },
-            addresses,
-        }
-    }
-
-    /// Turns to the next address, if there is one and this one never answered.
-    fn next_address(&mut self) -> bool {
-        let next = self.current + 1;
-        if !self.conversation.samples.is_empty() || next >= self.addresses.len() {
-            return false;
-        }
-        self.current = next;
-        self.begin_anew();
-        self.local = None;
-        self.conversation.address = self.addresses.get(next).copied();
-        true
-    }
-
-    /// This host's address on the way there, looked up only where the reply could name it as its reference.
-    fn local_address(&mut self, reply: &Header, address: SocketAddr) -> Option<IpAddr> {
-        if reply.stratum < 2 || reply.reference_id.as_ipv4().is_loopback() || address.is_ipv6() {
-            return None;
-        }
-        *self.local.get_or_insert_with(|| local_address_towards(address))
-    }
-
-    /// A reply came, or another address is asked: what was wrong before is forgotten.
-    fn begin_anew(&mut self) {
-        self.unanswered = 0;
-        self.strays = 0;
-        self.stray = None;
-    }
-
-    fn silence(&self, timeout: Duration) -> SourceError {
-        match self.stray {
-            Some(stray) if self.conversation.samples.is_empty() => {
-                SourceError::OnlyStrays { datagrams: self.strays, stray }
-            }
-            _ => SourceError::Timeout { requests: self.unanswered, timeout },
-        }
-    }
 }
 
 impl Engine<'_> {

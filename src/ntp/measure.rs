@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::engine::{Conversation, Pace, converse};
+use super::engine::{Pace, converse};
 use super::report::{SourceReport, Verdict, Warning};
 use super::resolve::{Family, resolve};
+use super::target::Conversation;
 use super::{KissCode, ReferenceId, ReplyLimits, Source, SourceError};
 use crate::clock::{ClockEstimate, Limits, MaxDrift, NoEstimate, Rules, RulesError, SourceBound};
 use crate::time::{LocalClock, SignedDuration, SystemReading};

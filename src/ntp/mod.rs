@@ -5,6 +5,7 @@
 //! packet.rs    48 bytes <-> a header
 //! exchange.rs  one request and its reply: sntpc, the nonce, every reason to refuse
 //! engine.rs    deadlines, retries, pacing: many exchanges at once
+//! target.rs    a source that is being asked
 //! sockets.rs   datagrams in batches; stamp.rs: when they arrived
 //! measure.rs   a round over all sources: reports, votes, an estimate
 //! responder/   a server of this host's clock, or of what a script says
@@ -22,6 +23,7 @@ mod responder;
 mod sockets;
 mod source;
 mod stamp;
+mod target;
 
 pub use engine::Pace;
 pub use error::{Refusal, SourceError, Stray};
