@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::clock::{ClockEstimate, Rules, RulesError, SUSPEND_THRESHOLD};
-use crate::ntp::{Backoff, Measurement, Options, Source, SourceError, measure_except};
+use crate::ntp::{Backoff, Measurement, Options, Source, SourceError, Transport, Udp, measure_except};
 use crate::time::os::OsClock;
 use crate::time::{LocalClock, SignedDuration, TimeError, TimeInterval, TimeSource, Timestamp};
 
@@ -76,6 +76,7 @@ impl Monitor {
             options: Options::default(),
             interval: Duration::from_secs(600),
             clock: Arc::new(OsClock),
+            transport: Arc::new(Udp),
         }
     }
 
@@ -158,6 +159,7 @@ pub struct MonitorBuilder {
     options: Options,
     interval: Duration,
     clock: Arc<dyn LocalClock>,
+    transport: Arc<dyn Transport>,
 }
 
 impl MonitorBuilder {
@@ -204,6 +206,13 @@ impl MonitorBuilder {
         self
     }
 
+    /// Another network than this host's: for simulations, or from special sockets.
+    #[must_use]
+    pub fn transport(mut self, transport: Arc<dyn Transport>) -> Self {
+        self.transport = transport;
+        self
+    }
+
     /// Starts the thread.
     ///
     /// # Errors
@@ -218,7 +227,7 @@ impl MonitorBuilder {
     }
 
     fn start(self) -> Result<Monitor, MonitorError> {
-        let Self { sources, options, interval, clock } = self;
+        let Self { sources, options, interval, clock, transport } = self;
         Rules::new(sources.len(), options.quorum, options.allow_single, options.limits)?;
         let shared = Arc::new(Shared {
             clock,
@@ -231,6 +240,7 @@ impl MonitorBuilder {
             sources,
             options,
             interval,
+            transport,
             shared: Arc::clone(&shared),
             unconfirmed: None,
             hurry: HURRY,
@@ -272,6 +282,7 @@ struct Worker {
     sources: Vec<Source>,
     options: Options,
     interval: Duration,
+    transport: Arc<dyn Transport>,
     shared: Arc<Shared>,
     backoffs: Vec<Backoff>,
     /// A new estimate that contradicts the published one.
@@ -307,13 +318,14 @@ impl Worker {
         let clock = &*self.shared.clock;
         let now = clock.raw();
         let resting: Vec<_> = self.backoffs.iter().map(|backoff| backoff.obeyed(now)).collect();
-        let measurement = match measure_except(&self.sources, &resting, &self.options, clock) {
-            Ok(measurement) => measurement,
-            Err(error) => {
-                tracing::error!(%error, "the monitor's sources and quorum make no sense together");
-                return false;
-            }
-        };
+        let measurement =
+            match measure_except(&*self.transport, &self.sources, &resting, &self.options, clock) {
+                Ok(measurement) => measurement,
+                Err(error) => {
+                    tracing::error!(%error, "the monitor's sources and quorum make no sense together");
+                    return false;
+                }
+            };
         self.note_kisses(&measurement, &resting);
         let settled = match &measurement.estimate {
             Ok(estimate) => self.consider(*estimate),

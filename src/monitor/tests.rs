@@ -176,6 +176,7 @@ fn worker(clock: Arc<SimClock>) -> Worker {
         sources: Vec::new(),
         options: Options::default(),
         interval: Duration::ZERO,
+        transport: Arc::new(Udp),
         shared: Arc::new(Shared {
             clock,
             estimate: RwLock::new(None),

@@ -12,9 +12,10 @@ use std::time::Duration;
 
 use super::exchange::{Reply, ReplyLimits, Request, Travel};
 use super::packet::{HEADER_LENGTH, Header};
-use super::sockets::{BATCH, Incoming, Outgoing, Sockets};
+use super::sockets::BATCH;
 use super::stamp::Stamps;
 use super::target::{Conversation, Target};
+use super::transport::{Incoming, Outgoing, Sockets};
 use super::{SourceError, Stray};
 use crate::clock::MaxDrift;
 use crate::time::{LocalClock, RawInstant, SignedDuration};
@@ -64,6 +65,7 @@ pub(super) fn converse(
     limits: &ReplyLimits,
     max_drift: MaxDrift,
     clock: &dyn LocalClock,
+    sockets: Box<dyn Sockets>,
 ) -> Vec<Conversation> {
     let targets: Vec<_> = targets.into_iter().map(|addresses| Target::new(addresses, pace)).collect();
     let askable = (0..targets.len()).filter(|&index| targets[index].conversation.address.is_some());
@@ -73,7 +75,7 @@ pub(super) fn converse(
         limits,
         max_drift,
         clock,
-        sockets: Sockets::default(),
+        sockets,
         stamps: Stamps::new(clock.system()),
         targets,
         asked: HashMap::new(),
@@ -95,7 +97,7 @@ struct Engine<'a> {
     limits: &'a ReplyLimits,
     max_drift: MaxDrift,
     clock: &'a dyn LocalClock,
-    sockets: Sockets,
+    sockets: Box<dyn Sockets>,
     stamps: Stamps,
     targets: Vec<Target>,
     /// Which target was asked at an address, to tell why nothing usable came from it.
@@ -237,7 +239,7 @@ impl Engine<'_> {
         self.asked.insert((address.ip(), address.port()), index);
         self.in_flight.insert(nonce, InFlight { target: index, address, request, t1 });
         self.expiring.push_back((t1 + SignedDuration::from(self.pace.timeout), nonce));
-        self.outbox.push(Outgoing { address, bytes, nonce });
+        self.outbox.push(Outgoing { address, bytes });
         Ok(Prepared::Yes)
     }
 
@@ -249,7 +251,7 @@ impl Engine<'_> {
             let (sent, error) = self.sockets.send(&outbox[from..]);
             from += sent;
             if let (Some(error), Some(packet)) = (error, outbox.get(from)) {
-                if let Some(failed) = self.in_flight.remove(&packet.nonce) {
+                if let Some(failed) = self.in_flight.remove(&Header::from_bytes(&packet.bytes).transmit.0) {
                     self.give_up_on_sending(failed.target, &error);
                 }
                 from += 1;
@@ -268,7 +270,7 @@ impl Engine<'_> {
     /// Takes in what has arrived, at most a batch of each family. False where nothing has.
     fn receive(&mut self) -> bool {
         let mut inbox = std::mem::take(&mut self.inbox);
-        self.sockets.receive(|datagram| inbox.push(datagram));
+        self.sockets.receive(&mut |datagram| inbox.push(*datagram));
         let something = !inbox.is_empty();
         if something {
             // After the system call: stamps are earlier than this reading, and T4 never earlier than the stamp.
@@ -295,8 +297,12 @@ impl Engine<'_> {
         let Some(asked) = self.in_flight.remove(&nonce) else { return };
         let target = &mut self.targets[asked.target];
         let (t4, reception) = self.stamps.arrival(datagram.stamp);
-        let travel =
-            Travel { t1: asked.t1, t4, reception, local: target.local_address(&header, asked.address) };
+        let travel = Travel {
+            t1: asked.t1,
+            t4,
+            reception,
+            local: target.local_address(&header, asked.address, &*self.sockets),
+        };
         let judged = asked.request.judge(&datagram.bytes, &travel, self.limits, self.max_drift);
         self.conclude(asked.target, header, judged);
     }

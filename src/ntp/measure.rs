@@ -8,6 +8,7 @@ use super::engine::{Pace, converse};
 use super::report::{SourceReport, Verdict, Warning};
 use super::resolve::{Family, resolve};
 use super::target::Conversation;
+use super::transport::{Transport, Udp};
 use super::{KissCode, ReferenceId, ReplyLimits, Source, SourceError};
 use crate::clock::{ClockEstimate, Limits, MaxDrift, NoEstimate, Rules, RulesError, SourceBound};
 use crate::time::{LocalClock, SignedDuration, SystemReading};
@@ -97,11 +98,28 @@ pub fn measure(
     options: &Options,
     clock: &dyn LocalClock,
 ) -> Result<Measurement, RulesError> {
-    measure_except(sources, &[], options, clock)
+    measure_over(&Udp, sources, options, clock)
+}
+
+/// As [`measure`], over a network of the caller's: special sockets, or a simulation.
+///
+/// Names are looked up by this host's resolver all the same.
+///
+/// # Errors
+///
+/// As [`measure`].
+pub fn measure_over(
+    transport: &dyn Transport,
+    sources: &[Source],
+    options: &Options,
+    clock: &dyn LocalClock,
+) -> Result<Measurement, RulesError> {
+    measure_except(transport, sources, &[], options, clock)
 }
 
 /// Likewise, leaving those sources alone whose kiss is still to be obeyed. They count as configured.
 pub(crate) fn measure_except(
+    transport: &dyn Transport,
     sources: &[Source],
     resting: &[Option<KissCode>],
     options: &Options,
@@ -119,12 +137,11 @@ pub(crate) fn measure_except(
         }
     }
     let addresses = resolved.iter().map(|found| found.as_deref().unwrap_or_default().to_vec()).collect();
-    let conversations =
-        converse(addresses, &options.pace, &options.reply_limits, options.limits.max_drift, clock);
+    let (limits, max_drift) = (&options.reply_limits, options.limits.max_drift);
+    let conversations = converse(addresses, &options.pace, limits, max_drift, clock, transport.open());
     let reading = clock.system();
     let slept = clock.suspended();
 
-    let max_drift = options.limits.max_drift;
     let mut reports: Vec<SourceReport> = sources
         .iter()
         .zip(resolved)

@@ -6,6 +6,7 @@
 //! exchange.rs  one request and its reply: sntpc, the nonce, every reason to refuse
 //! engine.rs    deadlines, retries, pacing: many exchanges at once
 //! target.rs    a source that is being asked
+//! transport.rs where datagrams travel: a network, or a simulated one
 //! sockets.rs   datagrams in batches; stamp.rs: when they arrived
 //! measure.rs   a round over all sources: reports, votes, an estimate
 //! responder/   a server of this host's clock, or of what a script says
@@ -24,6 +25,7 @@ mod sockets;
 mod source;
 mod stamp;
 mod target;
+mod transport;
 
 pub use engine::Pace;
 pub use error::{Refusal, SourceError, Stray};
@@ -31,7 +33,7 @@ pub use exchange::{Reply, ReplyLimits, Request, Travel};
 pub(crate) use kiss::Backoff;
 pub use kiss::KissCode;
 pub(crate) use measure::measure_except;
-pub use measure::{Measurement, Options, measure};
+pub use measure::{Measurement, Options, measure, measure_over};
 pub use packet::{HEADER_LENGTH, Header, ReferenceId, WireTimestamp};
 pub use report::{SourceReport, Verdict, Warning};
 pub use resolve::Family;
@@ -39,3 +41,4 @@ pub use responder::{
     AllowList, Announcement, Network, NetworkError, RateLimit, Responder, Rewrite, Script, Service, Tally,
 };
 pub use source::{NTP_PORT, Source, SourceAddr, SourceAddrError};
+pub use transport::{Incoming, Outgoing, Sockets, Transport, Udp};

@@ -10,7 +10,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::packet::HEADER_LENGTH;
-use crate::time::Timestamp;
+use super::transport::{Incoming, Outgoing, Sockets};
 
 /// How many datagrams a system call moves at the most.
 pub(super) const BATCH: usize = 32;
@@ -22,42 +22,19 @@ const BUFFERED_DATAGRAM: usize = 832;
 /// How much is asked of the kernel for replies that wait. It gives what its limits allow.
 const WANTED_BUFFER: usize = 4 << 20;
 
-/// A request on its way out.
-#[derive(Clone, Copy)]
-pub(super) struct Outgoing {
-    pub(super) address: SocketAddr,
-    pub(super) bytes: [u8; HEADER_LENGTH],
-    /// What its sender knows it by.
-    pub(super) nonce: u64,
-}
-
-/// A datagram that came in.
-#[derive(Clone, Copy)]
-pub(super) struct Incoming {
-    pub(super) from: SocketAddr,
-    /// Its beginning; only `length` bytes of it where it is shorter.
-    pub(super) bytes: [u8; HEADER_LENGTH],
-    /// At most [`HEADER_LENGTH`]: what is behind the header is cut off.
-    pub(super) length: usize,
-    /// When the kernel received it, by the system clock.
-    pub(super) stamp: Option<Timestamp>,
-}
-
 /// Two unconnected sockets at the most, one for each family, on random ports (RFC 9109).
 #[derive(Default)]
-pub(super) struct Sockets {
+pub(super) struct UdpSockets {
     v4: Option<Socket>,
     v6: Option<Socket>,
 }
 
-impl Sockets {
-    /// How many replies the receive buffer on the way to `address` holds.
-    pub(super) fn room(&mut self, address: SocketAddr) -> io::Result<usize> {
+impl Sockets for UdpSockets {
+    fn room(&mut self, address: SocketAddr) -> io::Result<usize> {
         Ok(self.towards(address)?.room)
     }
 
-    /// Sends all of one family. How many went out, and why the next one didn't.
-    pub(super) fn send(&mut self, batch: &[Outgoing]) -> (usize, Option<io::Error>) {
+    fn send(&mut self, batch: &[Outgoing]) -> (usize, Option<io::Error>) {
         let Some(first) = batch.first() else { return (0, None) };
         match self.towards(first.address) {
             Ok(socket) => socket.send(batch),
@@ -65,16 +42,15 @@ impl Sockets {
         }
     }
 
-    /// Shows `take` what has arrived, at most a batch of each family.
-    pub(super) fn receive(&mut self, mut take: impl FnMut(Incoming)) {
+    /// At most a batch of each family.
+    fn receive(&mut self, take: &mut dyn FnMut(&Incoming)) {
         for socket in self.v4.iter_mut().chain(&mut self.v6) {
             // An ICMP error of an earlier packet, or a signal: the next call looks further.
-            let _ = socket.batch.receive(&socket.udp, &mut take);
+            let _ = socket.batch.receive(&socket.udp, take);
         }
     }
 
-    /// Sleeps until a datagram arrives, at most for `timeout`. Waking too early is harmless.
-    pub(super) fn wait(&self, timeout: Duration) {
+    fn wait(&mut self, timeout: Duration) {
         let timeout = Timespec {
             tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
             tv_nsec: timeout.subsec_nanos().into(),
@@ -96,6 +72,14 @@ impl Sockets {
         }
     }
 
+    fn local_address(&self, towards: SocketAddr) -> Option<IpAddr> {
+        let socket = UdpSocket::bind(any_port_of(towards)).ok()?;
+        socket.connect(towards).ok()?;
+        Some(socket.local_addr().ok()?.ip())
+    }
+}
+
+impl UdpSockets {
     fn towards(&mut self, address: SocketAddr) -> io::Result<&mut Socket> {
         let place = if address.is_ipv4() { &mut self.v4 } else { &mut self.v6 };
         if place.is_none() {
@@ -137,13 +121,6 @@ impl Socket {
         }
         (sent, None)
     }
-}
-
-/// Which of this host's addresses a packet there would leave from. Nothing is sent.
-pub(super) fn local_address_towards(address: SocketAddr) -> Option<IpAddr> {
-    let socket = UdpSocket::bind(any_port_of(address)).ok()?;
-    socket.connect(address).ok()?;
-    Some(socket.local_addr().ok()?.ip())
 }
 
 fn any_port_of(address: SocketAddr) -> SocketAddr {
@@ -229,7 +206,7 @@ mod platform {
         pub(super) fn receive(
             &mut self,
             udp: &UdpSocket,
-            take: &mut impl FnMut(Incoming),
+            take: &mut dyn FnMut(&Incoming),
         ) -> io::Result<usize> {
             let buffers = &mut self.buffers;
             match &mut self.headers {
@@ -264,7 +241,7 @@ mod platform {
         headers: &mut MultiHeaders<S>,
         buffers: &mut [[u8; HEADER_LENGTH]; BATCH],
         standard: impl Fn(S) -> SocketAddr,
-        take: &mut impl FnMut(Incoming),
+        take: &mut dyn FnMut(&Incoming),
     ) -> io::Result<Received> {
         let mut slices = buffers.each_mut().map(|buffer| [IoSliceMut::new(buffer)]);
         let messages = match recvmmsg(udp.as_raw_fd(), headers, &mut slices, MsgFlags::MSG_DONTWAIT, None) {
@@ -283,7 +260,7 @@ mod platform {
                 length = part.len().min(HEADER_LENGTH);
                 bytes[..length].copy_from_slice(&part[..length]);
             }
-            take(Incoming { from: standard(from), bytes, length, stamp: stamp(&message) });
+            take(&Incoming { from: standard(from), bytes, length, stamp: stamp(&message) });
         }
         Ok(received)
     }
@@ -329,13 +306,13 @@ mod platform {
         pub(super) fn receive(
             &mut self,
             udp: &UdpSocket,
-            take: &mut impl FnMut(Incoming),
+            take: &mut dyn FnMut(&Incoming),
         ) -> io::Result<usize> {
             let mut count = 0;
             while count < super::BATCH {
                 let mut bytes = [0; HEADER_LENGTH];
                 match udp.recv_from(&mut bytes) {
-                    Ok((length, from)) => take(Incoming { from, bytes, length, stamp: None }),
+                    Ok((length, from)) => take(&Incoming { from, bytes, length, stamp: None }),
                     Err(error) if error.kind() == ErrorKind::WouldBlock => break,
                     Err(error) => return Err(error),
                 }
@@ -350,10 +327,10 @@ mod platform {
 mod tests {
     use super::*;
 
-    fn receive_all(sockets: &mut Sockets, count: usize) -> Vec<Incoming> {
+    fn receive_all(sockets: &mut UdpSockets, count: usize) -> Vec<Incoming> {
         let mut received = Vec::new();
         for _ in 0..200 {
-            sockets.receive(|datagram| received.push(datagram));
+            sockets.receive(&mut |datagram| received.push(*datagram));
             if received.len() >= count {
                 break;
             }
@@ -382,10 +359,10 @@ mod tests {
         for family in ["127.0.0.1:0", "[::1]:0"] {
             // More than one batch, and one that is not full; twice, because headers are used again.
             let (address, thread) = echo(family, 2 * 70);
-            let mut sockets = Sockets::default();
+            let mut sockets = UdpSockets::default();
             for round in 0..2_u8 {
                 let batch: Vec<_> = (0..70_u8)
-                    .map(|index| Outgoing { address, bytes: [index ^ (round << 7); HEADER_LENGTH], nonce: 0 })
+                    .map(|index| Outgoing { address, bytes: [index ^ (round << 7); HEADER_LENGTH] })
                     .collect();
                 assert!(matches!(sockets.send(&batch), (70, None)));
                 let mut received = receive_all(&mut sockets, 70);
@@ -404,9 +381,9 @@ mod tests {
 
     #[test]
     fn short_and_long_datagrams_say_how_much_there_is() {
-        let mut sockets = Sockets::default();
+        let mut sockets = UdpSockets::default();
         let peer = UdpSocket::bind("127.0.0.1:0").unwrap();
-        let outgoing = Outgoing { address: peer.local_addr().unwrap(), bytes: [1; HEADER_LENGTH], nonce: 0 };
+        let outgoing = Outgoing { address: peer.local_addr().unwrap(), bytes: [1; HEADER_LENGTH] };
         assert!(matches!(sockets.send(&[outgoing]), (1, None)));
         let (_, from) = peer.recv_from(&mut [0; 100]).unwrap();
         for length in [0, 1, 47, 48, 49, 1_400] {
@@ -418,15 +395,14 @@ mod tests {
 
     #[test]
     fn an_address_that_can_not_be_sent_to_is_an_error() {
-        let mut sockets = Sockets::default();
-        let outgoing =
-            Outgoing { address: "255.255.255.255:9".parse().unwrap(), bytes: [0; HEADER_LENGTH], nonce: 0 };
+        let mut sockets = UdpSockets::default();
+        let outgoing = Outgoing { address: "255.255.255.255:9".parse().unwrap(), bytes: [0; HEADER_LENGTH] };
         assert!(matches!(sockets.send(&[outgoing]), (0, Some(_))));
     }
 
     #[test]
     fn there_is_room_for_what_the_buffer_holds() {
-        let mut sockets = Sockets::default();
+        let mut sockets = UdpSockets::default();
         let room = sockets.room("127.0.0.1:1".parse().unwrap()).unwrap();
         assert!((16..=20_000).contains(&room), "{room}");
     }

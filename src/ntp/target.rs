@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::packet::Header;
-use super::sockets::local_address_towards;
+use super::transport::Sockets;
 use super::{Pace, SourceError, Stray};
 use crate::clock::Sample;
 
@@ -69,11 +69,16 @@ impl Target {
     }
 
     /// This host's address on the way there, looked up only where the reply could name it as its reference.
-    pub(super) fn local_address(&mut self, reply: &Header, address: SocketAddr) -> Option<IpAddr> {
+    pub(super) fn local_address(
+        &mut self,
+        reply: &Header,
+        address: SocketAddr,
+        sockets: &dyn Sockets,
+    ) -> Option<IpAddr> {
         if reply.stratum < 2 || reply.reference_id.as_ipv4().is_loopback() || address.is_ipv6() {
             return None;
         }
-        *self.local.get_or_insert_with(|| local_address_towards(address))
+        *self.local.get_or_insert_with(|| sockets.local_address(address))
     }
 
     /// A reply came, or another address is asked: what was wrong before is forgotten.
