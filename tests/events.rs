@@ -3,10 +3,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::fmt::{Debug, Write};
-use std::sync::{Arc, Mutex};
+#[path = "support/log.rs"]
+mod log;
+
+use std::sync::Arc;
 use std::time::Duration;
 
+use log::Log;
 use skewgate::block_on;
 use skewgate::otp::{Code, Secret, TimeStep, Totp};
 use skewgate::store::MemoryStore;
@@ -14,9 +17,6 @@ use skewgate::time::sim::SimTime;
 use skewgate::time::{TimeInterval, Timestamp};
 use skewgate::token::{Token, TokenId};
 use skewgate::validator::{Attempt, Validator};
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Metadata, Subscriber};
 
 /// The beginning of a step.
 const NOON: i64 = 1_780_315_200;
@@ -60,47 +60,4 @@ fn events_say_what_happened_when_and_hold_no_code() {
     for code in [shown(0), shown(600)] {
         assert!(!lines.iter().any(|line| line.contains(&*code.expose())));
     }
-}
-
-/// Collects events as text.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<String>>>);
-
-impl Log {
-    fn lines(&self) -> Vec<String> {
-        self.0.lock().unwrap().clone()
-    }
-}
-
-struct Line(String);
-
-impl Visit for Line {
-    fn record_str(&mut self, field: &Field, value: &str) {
-        write!(self.0, " {}={value}", field.name()).unwrap();
-    }
-
-    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        write!(self.0, " {}={value:?}", field.name()).unwrap();
-    }
-}
-
-impl Subscriber for Log {
-    fn enabled(&self, _: &Metadata<'_>) -> bool {
-        true
-    }
-
-    fn event(&self, event: &Event<'_>) {
-        let mut line = Line(format!("{} {}", event.metadata().level(), event.metadata().target()));
-        event.record(&mut line);
-        self.0.lock().unwrap().push(line.0);
-    }
-
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-    fn enter(&self, _: &Id) {}
-    fn exit(&self, _: &Id) {}
 }

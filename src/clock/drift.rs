@@ -2,7 +2,7 @@
 
 use crate::time::SignedDuration;
 
-const BILLION: u128 = 1_000_000_000;
+const BILLION: u64 = 1_000_000_000;
 
 /// φ: the largest rate error of the raw timeline, against true time.
 ///
@@ -38,8 +38,15 @@ impl MaxDrift {
     /// φ/(1 − φ) of it, rounded up. The same forwards and backwards.
     #[must_use]
     pub fn growth(self, elapsed: SignedDuration) -> SignedDuration {
-        let ppb = u128::from(self.ppb);
-        let grown = (u128::from(elapsed.as_nanos().unsigned_abs()) * ppb).div_ceil(BILLION - ppb);
+        let (elapsed, ppb) = (elapsed.as_nanos().unsigned_abs(), u64::from(self.ppb));
+        // Two days fit into 64 bits, whose division takes a fifth of the time: this is done at every login.
+        let grown = match elapsed.checked_mul(ppb) {
+            Some(product) => product.div_ceil(BILLION - ppb),
+            None => {
+                let grown = (u128::from(elapsed) * u128::from(ppb)).div_ceil(u128::from(BILLION - ppb));
+                u64::try_from(grown).unwrap_or(u64::MAX)
+            }
+        };
         SignedDuration::from_nanos(i64::try_from(grown).unwrap_or(i64::MAX))
     }
 }
@@ -61,6 +68,17 @@ mod tests {
         assert_eq!(drift.growth(SignedDuration::from_nanos(1)).as_nanos(), 1);
         assert_eq!(drift.growth(SignedDuration::ZERO), SignedDuration::ZERO);
         assert_eq!(drift.growth(SignedDuration::from_secs(-1)), drift.growth(SignedDuration::from_secs(1)));
+    }
+
+    #[test]
+    fn long_times_grow_like_short_ones() {
+        // The first is the longest that fits into 64 bits.
+        let drift = MaxDrift::default();
+        for nanos in [u64::MAX / 100_000, u64::MAX / 100_000 + 1, 1 << 62] {
+            let exact = (u128::from(nanos) * 100_000).div_ceil(999_900_000);
+            let elapsed = SignedDuration::from_nanos(i64::try_from(nanos).unwrap());
+            assert_eq!(u128::try_from(drift.growth(elapsed).as_nanos()).unwrap(), exact);
+        }
     }
 
     #[test]

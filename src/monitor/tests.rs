@@ -1,7 +1,12 @@
+use std::sync::Mutex;
+
 use super::*;
 use crate::clock::{Leap, Limits, OffsetInterval, SourceBound, Vote};
-use crate::ntp::{Pace, Responder, Script};
+use crate::ntp::{Pace, Responder, Script, Sockets, Transport, Udp};
+use crate::time::os::OsClock;
 use crate::time::sim::{Pretend, SimClock};
+use crate::time::{LocalClock, SignedDuration};
+use keeper::Spur;
 
 fn quick() -> MonitorBuilder {
     let pace = Pace {
@@ -69,28 +74,29 @@ fn a_jump_is_believed_only_when_a_second_round_bears_it_out() {
         ClockEstimate::from_votes(&[vote], &rules, SignedDuration::ZERO).unwrap()
     };
     let (estimate, wide) = (|seconds| between(seconds, seconds), || between(190, 230));
-    let mut worker = worker(Arc::clone(&clock));
+    let mut keeper = keeper(Arc::clone(&clock));
     let right = estimate(0);
     let jumped = estimate(100);
-    let elsewhere = estimate(200);
-    for (new, settled, published) in [
-        (right, true, right),      // the first is believed
-        (jumped, false, right),    // one jump is not
-        (right, true, right),      // back again: the jump is forgotten
-        (jumped, false, right),    // so this is a first one again
-        (elsewhere, false, right), // and another one does not confirm it
-        (elsewhere, true, elsewhere),
+    let elsewhere = estimate(-200);
+    let contradicts = |seconds| Err(RoundError::Contradicts { by: SignedDuration::from_secs(seconds) });
+    for (new, result, published) in [
+        (right, Ok(()), right),                // the first is believed
+        (jumped, contradicts(100), right),     // one jump is not
+        (right, Ok(()), right),                // back again: the jump is forgotten
+        (jumped, contradicts(100), right),     // so this is a first one again
+        (elsewhere, contradicts(-200), right), // and another one does not confirm it
+        (elsewhere, Ok(()), elsewhere),
     ] {
-        assert_eq!((worker.consider(new), worker.shared.estimate()), (settled, Some(published)));
+        assert_eq!((keeper.consider(new), keeper.shared.estimate()), (result, Some(published)));
     }
     // One that is of no use doesn't replace one that is.
-    let useless = wide();
-    assert!(worker.consider(useless));
-    assert_eq!(worker.shared.estimate(), Some(elsewhere));
+    let useless = keeper.consider(wide());
+    assert!(matches!(useless, Err(RoundError::Useless(TimeError::TooWide { .. }))), "{useless:?}");
+    assert_eq!(keeper.shared.estimate(), Some(elsewhere));
     // A published estimate that does not hold any more is nothing to contradict.
     clock.suspend(Duration::from_secs(60));
-    worker.consider(right);
-    assert_eq!(worker.shared.estimate(), Some(right));
+    assert_eq!(keeper.consider(right), Ok(()));
+    assert_eq!(keeper.shared.estimate(), Some(right));
 }
 
 #[test]
@@ -118,14 +124,13 @@ fn nonsense_is_refused_at_the_start() {
 
 #[test]
 fn rounds_that_settle_nothing_become_rarer() {
-    let mut worker = worker(Arc::new(SimClock::new(Timestamp::from_unix_nanos(0))));
-    worker.interval = Duration::from_secs(60);
-    let pauses: Vec<_> = (0..6).map(|_| worker.next_pause(false).as_secs()).collect();
+    let mut keeper = keeper(Arc::new(SimClock::new(Timestamp::from_unix_nanos(0))));
+    let pauses: Vec<_> = (0..6).map(|_| keeper.next_pause(false).as_secs()).collect();
     for (pause, about) in pauses.iter().zip([5, 10, 20, 40, 60, 60]) {
         assert!((about * 9 / 10..=about * 11 / 10).contains(pause), "{pauses:?}");
     }
-    worker.next_pause(true);
-    assert!(worker.next_pause(false) < Duration::from_secs(6), "a settled round begins anew");
+    keeper.next_pause(true);
+    assert!(keeper.next_pause(false) < Duration::from_secs(6), "a settled round begins anew");
 }
 
 #[test]
@@ -171,20 +176,164 @@ impl LocalClock for Slept {
     }
 }
 
-fn worker(clock: Arc<SimClock>) -> Worker {
-    Worker {
-        sources: Vec::new(),
-        options: Options::default(),
-        interval: Duration::ZERO,
-        transport: Arc::new(Udp),
-        shared: Arc::new(Shared {
-            clock,
-            estimate: RwLock::new(None),
-            progress: Mutex::default(),
-            changed: Condvar::new(),
-        }),
-        backoffs: Vec::new(),
-        unconfirmed: None,
-        hurry: HURRY,
+/// With a source that is never asked.
+fn keeper(clock: Arc<SimClock>) -> Keeper {
+    let mut rolls = 0;
+    let dice = move || {
+        rolls += 77;
+        rolls
+    };
+    let builder = Monitor::builder()
+        .options(Options { allow_single: true, ..Options::default() })
+        .source("192.0.2.1".parse().unwrap())
+        .interval(Duration::from_secs(60))
+        .clock(clock);
+    builder.keeper(Box::new(dice)).unwrap()
+}
+
+#[test]
+fn health_says_what_is_wrong() {
+    let honest = [server(Script::default()), server(Script::default())];
+    let silent = server(Script::silent());
+    let sources = [&honest[0], &honest[1], &silent].map(|server| Source::new(server.address().into()));
+    let monitor = quick().sources(sources).start().unwrap();
+    let empty = monitor.health();
+    assert_eq!((empty.agreeing(), empty.contested(), empty.age.is_none()), (0, false, true));
+    monitor.wait_ready(Duration::from_secs(5)).unwrap();
+    let health = monitor.health();
+    assert!(health.now.is_ok());
+    assert_eq!((health.agreeing(), health.contested(), health.last_error), (2, false, None));
+    assert!(health.age.unwrap() < Duration::from_secs(60));
+    assert_eq!(health.last_measurement.unwrap().reports.len(), 3);
+    drop(honest);
+    let mut changes = monitor.changes();
+    let failed = std::iter::repeat_with(|| changes.wait(Duration::from_secs(5)).unwrap().expect("a round"))
+        .find(|health| health.last_error.is_some())
+        .unwrap();
+    assert!(matches!(failed.last_error, Some(RoundError::NoEstimate(_))), "{failed:?}");
+    // The last good estimate is what counts still.
+    assert_eq!((failed.now.is_ok(), failed.agreeing()), (true, 2));
+    assert!(failed.counts.failed_rounds >= 1 && failed.counts.rounds > failed.counts.failed_rounds);
+}
+
+#[test]
+fn changes_are_told_to_threads_and_tasks_and_end_with_the_monitor() {
+    let server = server(Script::default());
+    let monitor =
+        quick().interval(Duration::from_secs(3_600)).source(Source::new(server.address().into())).start();
+    let monitor = monitor.unwrap();
+    let mut changes = monitor.changes();
+    let rounds = |health: Health| health.counts.rounds;
+    if monitor.health().counts.rounds == 0 {
+        assert_eq!(crate::block_on(changes.next()).map(rounds), Ok(1));
     }
+    assert_eq!(changes.wait(Duration::from_millis(50)).map(|health| health.map(rounds)), Ok(None), "no more");
+    let waiting = std::thread::spawn(move || {
+        let ended = crate::block_on(changes.next()).map(rounds);
+        (ended, changes.wait(Duration::from_secs(5)).map(|health| health.map(rounds)))
+    });
+    std::thread::sleep(Duration::from_millis(50));
+    drop(monitor);
+    assert_eq!(waiting.join().unwrap(), (Err(MonitorGone), Err(MonitorGone)));
+}
+
+#[test]
+fn sources_can_be_replaced() {
+    let (old, new) = (server(Script::default()), server(Script::ahead_by(SignedDuration::from_millis(5))));
+    let monitor =
+        quick().interval(Duration::from_secs(3_600)).source(Source::new(old.address().into())).start();
+    let monitor = monitor.unwrap();
+    monitor.wait_ready(Duration::from_secs(5)).unwrap();
+    let mut changes = monitor.changes();
+    assert_eq!(monitor.set_sources([]), Err(RulesError::NoSources));
+    monitor.set_sources([Source::new(new.address().into())]).unwrap();
+    let replaced = std::iter::repeat_with(|| changes.wait(Duration::from_secs(5)).unwrap().expect("a round"))
+        .find(|health| health.counts.rounds == 2)
+        .unwrap();
+    let report = &replaced.last_measurement.unwrap().reports[0];
+    assert_eq!(report.address, Some(new.address()));
+    assert_eq!(old.requests(), 1);
+}
+
+#[test]
+fn a_kiss_is_obeyed_whoever_else_is_configured() {
+    let rude = server(Script {
+        stratum: 0,
+        reference_id: crate::ntp::ReferenceId::from_bytes(*b"DENY"),
+        ..Script::default()
+    });
+    let kind = server(Script::default());
+    let [rude_one, kind_one] = [&rude, &kind].map(|server| Source::new(server.address().into()));
+    let monitor = quick().source(rude_one.clone()).start().unwrap();
+    let mut changes = monitor.changes();
+    while rude.requests() == 0 {
+        changes.wait(Duration::from_secs(5)).unwrap();
+    }
+    monitor.set_sources([kind_one, rude_one]).unwrap();
+    while kind.requests() == 0 {
+        changes.wait(Duration::from_secs(5)).unwrap();
+    }
+    assert_eq!(rude.requests(), 1);
+}
+
+#[test]
+fn a_step_of_the_system_clock_is_noticed_and_the_estimate_stands() {
+    let clock = Arc::new(SimClock::new("2026-11-22T12:00:00Z".parse().unwrap()));
+    let mut keeper = keeper(Arc::clone(&clock));
+    keeper.look();
+    keeper.due = clock.raw() + SignedDuration::from_secs(3_600);
+    let mut steps = |ahead_ms| {
+        clock.advance(Duration::from_secs(1));
+        clock.set_system_offset(SignedDuration::from_millis(ahead_ms));
+        let next = keeper.look();
+        (next == Next::Round, keeper.shared.health().counts.clock_steps)
+    };
+    assert_eq!(steps(0), (false, 0));
+    assert_eq!(steps(1), (false, 0), "not told from noise");
+    assert_eq!(steps(-40_000), (true, 1));
+    assert_eq!(keeper.shared.health().counts.suspends, 0);
+}
+
+#[test]
+fn a_clock_that_is_stepped_again_and_again_is_no_reason_to_flood_the_sources() {
+    let clock = Arc::new(SimClock::new("2026-11-22T12:00:00Z".parse().unwrap()));
+    let (mut spur, mut rounds) = (Spur::default(), Vec::new());
+    let mut due = clock.raw();
+    for second in 0..600 {
+        let now = clock.raw();
+        if due <= now {
+            spur.take(now, Duration::from_secs(120));
+            rounds.push(second);
+            due = now + SignedDuration::from_secs(120);
+        }
+        due = due.min(spur.give(now));
+        clock.advance(Duration::from_secs(1));
+    }
+    assert_eq!(rounds, [0, 1, 6, 16, 36, 76, 156, 276, 396, 516]);
+}
+
+/// Opens no sockets but panics, for a while.
+struct Fragile {
+    panics_left: Mutex<u32>,
+}
+
+impl Transport for Fragile {
+    fn open(&self) -> Box<dyn Sockets> {
+        let left = {
+            let mut left = self.panics_left.lock().unwrap();
+            *left = left.saturating_sub(1);
+            *left
+        };
+        assert!(left == 0, "this panic is part of a test");
+        Udp.open()
+    }
+}
+
+#[test]
+fn a_panic_in_a_round_is_not_the_end() {
+    let server = server(Script::default());
+    let fragile = Arc::new(Fragile { panics_left: Mutex::new(2) });
+    let monitor = quick().source(Source::new(server.address().into())).transport(fragile).start().unwrap();
+    monitor.wait_ready(Duration::from_secs(5)).unwrap();
+    assert!(monitor.health().counts.failed_rounds >= 1);
 }
