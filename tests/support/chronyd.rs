@@ -196,6 +196,13 @@ impl Answer {
 }
 
 fn ask(server: SocketAddr) -> io::Result<Answer> {
+    let reply = exchange(server)?;
+    let [_, stratum, _, _, _, _, _, _, a, b, c, d] = *reply.first_chunk().unwrap_or(&[0; 12]);
+    Ok(Answer { leap: reply[0] >> 6, stratum, root_dispersion: u32::from_be_bytes([a, b, c, d]) })
+}
+
+/// A bare exchange: the header of the reply.
+pub(crate) fn exchange(server: SocketAddr) -> io::Result<[u8; 48]> {
     let loopback: IpAddr =
         if server.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
     let socket = UdpSocket::bind((loopback, 0))?;
@@ -206,30 +213,67 @@ fn ask(server: SocketAddr) -> io::Result<Answer> {
     request[0] = 0x23;
     socket.send(&request)?;
     let mut reply = [0; 48];
-    match socket.recv(&mut reply)? {
-        48.. => {
-            let [_, stratum, _, _, _, _, _, _, a, b, c, d] = *reply.first_chunk().unwrap_or(&[0; 12]);
-            Ok(Answer { leap: reply[0] >> 6, stratum, root_dispersion: u32::from_be_bytes([a, b, c, d]) })
-        }
-        _ => Err(ErrorKind::InvalidData.into()),
-    }
+    if socket.recv(&mut reply)? == reply.len() { Ok(reply) } else { Err(ErrorKind::InvalidData.into()) }
 }
 
 /// Asks a server with a chronyd of its own, which sets nothing, by how many seconds this machine's clock is
 /// behind; its log where it found out nothing.
 pub(crate) fn query(server: SocketAddr) -> Result<f64, String> {
     let dir = fresh_dir();
-    let directives = [
-        format!("server {} port {} iburst maxsamples 4", server.ip(), server.port()),
-        format!("pidfile {}", dir.path().join("chronyd.pid").display()),
-        "user root".to_owned(),
-        "cmdport 0".to_owned(),
-        "bindcmdaddress /".to_owned(),
-    ];
-    let output = Command::new("chronyd").args(["-Q", "-U", "-t", "10"]).args(directives).output();
-    let output = output.expect("this test needs chronyd: run ./tests/run, which installs it");
-    let log = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
+    let log = ask_with_chronyd(server, 4, &[], dir.path());
     // "System clock wrong by 3.200012 seconds (ignored)"
     let wrong = log.split_once("wrong by ").and_then(|(_, rest)| rest.split(' ').next()?.parse().ok());
     wrong.ok_or(log)
+}
+
+/// Where the truth is, by chronyd: what it selects among sources by, and calls the root distance, to both sides of its offset.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Claim {
+    /// By how many seconds this machine's clock is ahead, at the least and at the most.
+    ends: [f64; 2],
+}
+
+impl Claim {
+    /// Half of the interval.
+    pub(crate) fn root_distance(self) -> Duration {
+        Duration::from_secs_f64((self.ends[1] - self.ends[0]) / 2.0)
+    }
+
+    /// Its middle, either way.
+    pub(crate) fn offset(self) -> Duration {
+        Duration::from_secs_f64((f64::midpoint(self.ends[0], self.ends[1])).abs())
+    }
+
+    /// Whether the clock may be right.
+    pub(crate) fn contains_zero(self) -> bool {
+        self.ends[0] <= 0.0 && 0.0 <= self.ends[1]
+    }
+}
+
+/// What a chronyd that sets nothing claims after one exchange with a server; its log where it claims nothing.
+pub(crate) fn claim(server: SocketAddr) -> Result<Claim, String> {
+    let dir = fresh_dir();
+    let logging = [format!("logdir {}", dir.path().display()), "log selection".to_owned()];
+    let log = ask_with_chronyd(server, 1, &logging, dir.path());
+    let selection = fs::read_to_string(dir.path().join("selection.log")).unwrap_or_default();
+    // "2026-11-22 13:40:10 127.0.0.77      * -----    1  1.00  1.362e-04 -6.116e-06  1.441e-04": the last two are the
+    // ends; the star is for the source that was selected.
+    let ends = selection.lines().rev().find_map(|line| match *line.split_whitespace().collect::<Vec<_>>() {
+        [_, _, _, "*", .., low, high] => Some([low.parse().ok()?, high.parse().ok()?]),
+        _ => None,
+    });
+    ends.map(|ends| Claim { ends }).ok_or_else(|| log + &selection)
+}
+
+fn ask_with_chronyd(server: SocketAddr, samples: u8, directives: &[String], dir: &Path) -> String {
+    let (ip, port) = (server.ip(), server.port());
+    let output = Command::new("chronyd")
+        .args(["-Q", "-U", "-t", "10"])
+        .arg(format!("server {ip} port {port} iburst maxsamples {samples}"))
+        .arg(format!("pidfile {}", dir.join("chronyd.pid").display()))
+        .args(["user root", "cmdport 0", "bindcmdaddress /"])
+        .args(directives)
+        .output()
+        .expect("this test needs chronyd: run ./tests/run, which installs it");
+    [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat()
 }

@@ -4,4 +4,6 @@
 #[allow(dead_code, reason = "each test file uses a part of it")]
 pub(crate) mod chronyd;
 #[allow(dead_code, reason = "each test file uses a part of it")]
+pub(crate) mod load;
+#[allow(dead_code, reason = "each test file uses a part of it")]
 pub(crate) mod relay;
