@@ -109,7 +109,7 @@ fn lie(honest: &[Vote], truth: SignedDuration, anchor: RawInstant, dice: &mut Di
         samples: 1,
         kernel_stamped: 0,
     };
-    Vote { bound, leap: Leap::None }
+    Vote { bound, leap: Leap::None, smeared: false }
 }
 
 fn utc_minus_raw(host: &SimClock) -> SignedDuration {
@@ -150,7 +150,11 @@ fn measurement(seed: u64, tally: &mut Tally) {
         .iter()
         .map(|samples| {
             let bound = SourceBound::from_samples(samples, MaxDrift::default());
-            Vote { bound: bound.unwrap_or_else(|error| panic!("seed {seed}: {error}")), leap: Leap::None }
+            Vote {
+                bound: bound.unwrap_or_else(|error| panic!("seed {seed}: {error}")),
+                leap: Leap::None,
+                smeared: false,
+            }
         })
         .collect();
     let (truth, anchor) = (utc_minus_raw(&host), host.raw());

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Datelike, Months, NaiveDate, Utc};
-
+use super::leap::{self, LEAP_SECOND};
 use super::{Leap, MaxDrift, NoEstimate, OffsetInterval, RulesError, Selection, SourceBound, select};
 use crate::time::{RawInstant, SignedDuration, SystemReading, TimeError, TimeInterval, Timestamp};
 
@@ -16,7 +15,8 @@ pub struct Limits {
     /// φ: the rate error of the raw timeline.
     pub max_drift: MaxDrift,
     /// Older than this it is no estimate. Default 24 h: a pause of a virtual machine can hide from every
-    /// clock of the guest, so no estimate is trusted for long.
+    /// clock of the guest, so no estimate is trusted for long. Never above 26 days: an estimate allows for one
+    /// leap second, at the next end of a month.
     pub max_age: Duration,
     /// Wider than this to either side it is no estimate. Default 10 s.
     pub max_half_width: Duration,
@@ -104,6 +104,47 @@ pub struct Vote {
     pub bound: SourceBound,
     /// What it says of the end of this month.
     pub leap: Leap,
+    /// Its operator declared that it smears leap seconds.
+    pub smeared: bool,
+}
+
+impl Vote {
+    /// UTC − raw by this vote alone when the raw timeline shows `raw`.
+    ///
+    /// A smeared server passes from the count of UTC before a leap second to the one after it, within 24 hours of
+    /// it, and is always between the two. It does not say when. So its vote is a second wider at both ends as soon as
+    /// its time may lie within 24 hours of the end of a month: it contains both counts then, and so the truth, whether
+    /// a leap second comes or not.
+    #[must_use]
+    pub fn offset_at(&self, raw: RawInstant, max_drift: MaxDrift) -> OffsetInterval {
+        let offset = self.bound.bound.aged(raw - self.bound.anchor, max_drift);
+        if self.smeared && self.is_near_month_end(raw, offset, max_drift) {
+            offset.widened(LEAP_SECOND)
+        } else {
+            offset
+        }
+    }
+
+    /// True where some time from its first sample to `raw`, when its offset is `offset`, may be that of a smear.
+    fn is_near_month_end(&self, raw: RawInstant, offset: OffsetInterval, max_drift: MaxDrift) -> bool {
+        leap::is_near_month_end(self.earliest(max_drift), utc(raw, offset.hi()))
+    }
+
+    /// UTC at its first sample, at the earliest.
+    pub(super) fn earliest(&self, max_drift: MaxDrift) -> Timestamp {
+        let SourceBound { first, anchor, bound, .. } = self.bound;
+        utc(first, bound.aged(anchor - first, max_drift).lo())
+    }
+
+    /// UTC at its last sample, at the latest.
+    pub(super) fn latest(&self) -> Timestamp {
+        utc(self.bound.anchor, self.bound.bound.hi())
+    }
+}
+
+/// UTC when the raw timeline shows `raw` and UTC − raw is `offset`.
+fn utc(raw: RawInstant, offset: SignedDuration) -> Timestamp {
+    Timestamp::from_unix_nanos(raw.as_nanos()) + offset
 }
 
 /// What several sources proved of UTC − raw, at one point of the raw timeline, and how to carry it on.
@@ -117,7 +158,8 @@ pub struct ClockEstimate {
     selection: Selection,
     usable: usize,
     configured: usize,
-    leap: Option<Timestamp>,
+    /// From when on a second may have come or gone that the bound knows nothing of.
+    unsure_from: Option<Timestamp>,
     limits: Limits,
 }
 
@@ -134,7 +176,7 @@ impl ClockEstimate {
         let anchor = votes.iter().map(|vote| vote.bound.anchor).max().ok_or(nothing)?;
         let limits = rules.limits;
         let moved: Vec<OffsetInterval> =
-            votes.iter().map(|vote| moved(vote, anchor, limits.max_drift)).collect();
+            votes.iter().map(|vote| vote.offset_at(anchor, limits.max_drift)).collect();
         let selection = select(&moved, rules.configured, rules.quorum)?;
         if selection.tolerated_liars < rules.tolerated_liars {
             return Err(NoEstimate::ToleratesTooFew {
@@ -148,14 +190,15 @@ impl ClockEstimate {
             .zip(&moved)
             .filter_map(|(vote, bound)| selection.is_truechimer(*bound).then_some(vote))
             .collect();
-        let leap = announced_leap(&believed, limits.max_drift)?;
+        let announced = leap::announced(&believed, limits.max_drift)?.map(|leap| leap - LEAP_SECOND);
+        let smear = smear_to_come(votes, anchor, selection.bound, limits.max_drift);
         Ok(Self {
             anchor,
             suspended,
             selection,
             usable: votes.len(),
             configured: rules.configured,
-            leap,
+            unsure_from: announced.into_iter().chain(smear).min(),
             limits,
         })
     }
@@ -258,231 +301,35 @@ impl ClockEstimate {
     /// True where a source's vote supports this estimate, false where it is a falseticker.
     #[must_use]
     pub fn is_truechimer(&self, vote: &Vote) -> bool {
-        self.selection.is_truechimer(moved(vote, self.anchor, self.limits.max_drift))
+        self.selection.is_truechimer(vote.offset_at(self.anchor, self.limits.max_drift))
     }
 
     /// UTC − raw when the raw timeline shows `raw`.
     fn offset_at(&self, raw: RawInstant) -> OffsetInterval {
         let offset = self.selection.bound.aged(raw - self.anchor, self.limits.max_drift);
-        let latest = Timestamp::from_unix_nanos(raw.as_nanos()) + offset.hi();
-        match self.leap {
-            // From a second before the leap on: a deleted second begins to count there.
-            Some(leap) if latest >= leap - LEAP_SECOND => offset.widened(LEAP_SECOND),
+        match self.unsure_from {
+            Some(from) if utc(raw, offset.hi()) >= from => offset.widened(LEAP_SECOND),
             _ => offset,
         }
     }
 }
 
-const LEAP_SECOND: SignedDuration = SignedDuration::from_secs(1);
-
-/// A vote's bound at another point of the raw timeline.
-fn moved(vote: &Vote, anchor: RawInstant, max_drift: MaxDrift) -> OffsetInterval {
-    vote.bound.bound.aged(anchor - vote.bound.anchor, max_drift)
-}
-
-/// When the leap second comes that a truechimer announces: at the end of the month in which the first of their samples was
-/// taken. One is enough: the price is a second of width for a moment, and a majority that forgot to announce would
-/// otherwise be a second wrong.
+/// When the next smear may begin, where a smeared vote was taken as it is: it holds only the count of UTC before the
+/// leap second that comes then, and announces none. Votes that were widened hold both counts already.
 ///
-/// Fails where one of the samples may lie beyond it, or within a second of it: a sample can't be carried across a leap
-/// second. Falsetickers have no say, or one of them could spoil every round of a month with a leap second.
-fn announced_leap(truechimers: &[&Vote], max_drift: MaxDrift) -> Result<Option<Timestamp>, NoEstimate> {
-    if !truechimers.iter().any(|vote| matches!(vote.leap, Leap::Insert | Leap::Delete)) {
-        return Ok(None);
-    }
-    let earliest = |vote: &&Vote| {
-        let SourceBound { first, anchor, bound, .. } = vote.bound;
-        Timestamp::from_unix_nanos(first.as_nanos()) + bound.aged(anchor - first, max_drift).lo()
+/// Counted from the bound that was selected, which contains the truth, and not from the vote's: that may be a liar's.
+fn smear_to_come(
+    votes: &[Vote],
+    anchor: RawInstant,
+    bound: OffsetInterval,
+    max_drift: MaxDrift,
+) -> Option<Timestamp> {
+    let as_it_is = |vote: &Vote| {
+        let offset = vote.bound.bound.aged(anchor - vote.bound.anchor, max_drift);
+        vote.smeared && !vote.is_near_month_end(anchor, offset, max_drift)
     };
-    let latest =
-        |vote: &&Vote| Timestamp::from_unix_nanos(vote.bound.anchor.as_nanos()) + vote.bound.bound.hi();
-    let leap = truechimers.iter().map(earliest).min().and_then(end_of_month);
-    let across = |leap: Timestamp| truechimers.iter().map(latest).any(|latest| latest >= leap - LEAP_SECOND);
-    if leap.is_some_and(across) { Err(NoEstimate::AcrossLeapSecond) } else { Ok(leap) }
-}
-
-/// The first instant of the next UTC month: leap seconds come right before it (RFC 5905 §7.3).
-fn end_of_month(time: Timestamp) -> Option<Timestamp> {
-    let date = DateTime::<Utc>::from(time).date_naive();
-    let first = NaiveDate::from_ymd_opt(date.year(), date.month(), 1)?;
-    let next = first.checked_add_months(Months::new(1))?;
-    Timestamp::try_from(next.and_hms_opt(0, 0, 0)?.and_utc()).ok()
+    votes.iter().any(as_it_is).then(|| leap::next_near_month_end(utc(anchor, bound.lo()))).flatten()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    const SECOND: i64 = 1_000_000_000;
-
-    fn vote(anchor: i64, lo: i64, hi: i64, leap: Leap) -> Vote {
-        let bound =
-            OffsetInterval::new(SignedDuration::from_nanos(lo), SignedDuration::from_nanos(hi)).unwrap();
-        let anchor = RawInstant::from_nanos(anchor);
-        Vote {
-            bound: SourceBound {
-                first: anchor,
-                anchor,
-                bound,
-                delay: SignedDuration::ZERO,
-                samples: 1,
-                kernel_stamped: 0,
-            },
-            leap,
-        }
-    }
-
-    fn estimate(votes: &[Vote], limits: Limits) -> ClockEstimate {
-        let rules = Rules::new(votes.len(), None, true, limits).unwrap();
-        ClockEstimate::from_votes(votes, &rules, SignedDuration::ZERO).unwrap()
-    }
-
-    fn raw(seconds: i64) -> RawInstant {
-        RawInstant::from_nanos(seconds * SECOND)
-    }
-
-    fn reading(before: RawInstant, after: RawInstant) -> SystemReading {
-        SystemReading {
-            before,
-            realtime: Timestamp::from_unix_nanos(0),
-            boottime: SignedDuration::ZERO,
-            after,
-        }
-    }
-
-    #[test]
-    fn too_old_too_wide_and_slept_are_errors_not_numbers() {
-        let limits = Limits::default();
-        let fresh = estimate(&[vote(0, 0, 1_000, Leap::None)], limits);
-        assert!(fresh.at(raw(86_400), SignedDuration::ZERO).is_ok());
-        assert!(matches!(fresh.at(raw(86_401), SignedDuration::ZERO), Err(TimeError::TooOld { .. })));
-        assert_eq!(
-            fresh.at(raw(1), SignedDuration::from_secs(5)),
-            Err(TimeError::Suspended { slept: Duration::from_secs(5) })
-        );
-        let wide = estimate(&[vote(0, 0, 21 * SECOND, Leap::None)], limits);
-        assert!(matches!(wide.at(raw(0), SignedDuration::ZERO), Err(TimeError::TooWide { .. })));
-    }
-
-    #[test]
-    fn setting_the_system_clock_does_not_move_the_estimate() {
-        let estimate = estimate(&[vote(0, 5 * SECOND, 5 * SECOND + 10, Leap::None)], Limits::default());
-        let reading = reading(raw(1), raw(1));
-        let stepped = SystemReading { realtime: Timestamp::from_unix_nanos(SECOND), ..reading };
-        let offset = |reading| estimate.system_offset(reading, SignedDuration::ZERO).unwrap();
-        assert_eq!(offset(&reading).lo() - offset(&stepped).lo(), SignedDuration::from_secs(1));
-        assert_eq!(
-            estimate.best_system_offset(&reading) - estimate.best_system_offset(&stepped),
-            SignedDuration::from_secs(1)
-        );
-    }
-
-    #[test]
-    fn a_slow_reading_of_the_system_clock_widens_the_offset() {
-        let estimate = estimate(&[vote(0, 0, 0, Leap::None)], Limits::default());
-        let reading = reading(raw(0), raw(2));
-        let offset = estimate.system_offset(&reading, SignedDuration::ZERO).unwrap();
-        assert!(offset.contains(SignedDuration::ZERO) && offset.contains(SignedDuration::from_secs(2)));
-    }
-
-    #[test]
-    fn an_announced_leap_second_widens_across_the_end_of_the_month() {
-        let utc = "2026-12-31T23:59:50Z".parse::<Timestamp>().unwrap().as_unix_nanos();
-        for leap in [Leap::Insert, Leap::Delete] {
-            let estimate =
-                estimate(&[vote(0, utc, utc, leap), vote(0, utc, utc, Leap::None)], Limits::default());
-            let before = estimate.at(raw(5), SignedDuration::ZERO).unwrap();
-            let after = estimate.at(raw(11), SignedDuration::ZERO).unwrap();
-            assert!(before.half_width() < Duration::from_millis(1));
-            assert!(after.half_width() >= Duration::from_secs(1));
-        }
-        let silent = estimate(&[vote(0, utc, utc, Leap::None)], Limits::default());
-        assert!(silent.at(raw(11), SignedDuration::ZERO).unwrap().half_width() < Duration::from_millis(2));
-    }
-
-    #[test]
-    fn across_an_announced_leap_second_there_is_no_estimate() {
-        // Two samples from just before a leap second, one from just after: the last one's UTC − raw is a second less.
-        let utc = "2026-12-31T23:59:59.900Z".parse::<Timestamp>().unwrap().as_unix_nanos();
-        let before = vote(0, utc - 6_000_000, utc + 6_000_000, Leap::Insert);
-        let after = vote(SECOND / 5, utc - SECOND, utc - SECOND + 6_000_000, Leap::Insert);
-        let across = [before, before, after];
-        let rules = Rules::new(3, None, false, Limits::default()).unwrap();
-        let measured = |votes: &[Vote]| ClockEstimate::from_votes(votes, &rules, SignedDuration::ZERO);
-        assert_eq!(measured(&across), Err(NoEstimate::AcrossLeapSecond));
-        // A burst that began before it, too; and a majority that announces nothing is no excuse.
-        let mut burst = vote(3 * SECOND, utc, utc, Leap::Insert);
-        burst.bound.first = RawInstant::from_nanos(-3 * SECOND);
-        assert_eq!(measured(&[burst, burst, burst]), Err(NoEstimate::AcrossLeapSecond));
-        let silent = Vote { leap: Leap::None, ..before };
-        assert_eq!(measured(&[before, silent, silent]), Err(NoEstimate::AcrossLeapSecond));
-        // Where nobody announces one, there is none; and a falseticker of another month has no say.
-        assert!(measured(&[silent, silent, silent]).is_ok());
-        let calm = vote(0, utc - 3_600 * SECOND, utc - 3_600 * SECOND, Leap::Insert);
-        let liar = vote(0, utc - 90 * 86_400 * SECOND, utc - 90 * 86_400 * SECOND, Leap::Insert);
-        assert!(measured(&[calm, calm, liar]).is_ok());
-    }
-
-    #[test]
-    fn silence_spends_tolerance_and_may_be_told_not_to() {
-        let rules = Rules::new(5, None, false, Limits::default()).unwrap();
-        let votes = [vote(0, 0, 10, Leap::None); 5];
-        let measured = |count: usize, rules: Rules| {
-            ClockEstimate::from_votes(&votes[..count], &rules, SignedDuration::ZERO)
-        };
-        assert_eq!(measured(5, rules.tolerating(2)).unwrap().tolerated_liars(), 2);
-        assert_eq!(measured(3, rules).unwrap().tolerated_liars(), 1);
-        assert_eq!(
-            measured(4, rules.tolerating(2)),
-            Err(NoEstimate::ToleratesTooFew { usable: 4, tolerated: 1, required: 2 })
-        );
-    }
-
-    #[test]
-    fn a_falseticker_announces_no_leap_second() {
-        let utc = "2026-12-31T23:59:50Z".parse::<Timestamp>().unwrap().as_unix_nanos();
-        let honest = vote(0, utc, utc, Leap::None);
-        let liar = vote(0, utc + SECOND, utc + SECOND, Leap::Insert);
-        let estimate = estimate(&[honest, honest, liar], Limits::default());
-        assert!(estimate.at(raw(11), SignedDuration::ZERO).unwrap().half_width() < Duration::from_millis(2));
-    }
-
-    #[test]
-    fn rules_that_would_trust_one_source_must_be_meant() {
-        let limits = Limits::default();
-        assert_eq!(Rules::new(0, None, true, limits), Err(RulesError::NoSources));
-        assert_eq!(Rules::new(1, None, false, limits), Err(RulesError::SingleSource));
-        assert_eq!(Rules::new(5, Some(1), false, limits), Err(RulesError::SingleSource));
-        assert!(matches!(Rules::new(3, Some(4), true, limits), Err(RulesError::ImpossibleQuorum { .. })));
-        assert!(matches!(Rules::new(3, Some(0), true, limits), Err(RulesError::ImpossibleQuorum { .. })));
-        assert_eq!(Rules::new(5, None, false, limits).unwrap().quorum(), 3);
-        assert_eq!(Rules::new(4, None, false, limits).unwrap().quorum(), 3);
-        assert!(!estimate(&[vote(0, 0, 0, Leap::None)], limits).corroborated());
-    }
-
-    proptest! {
-        /// An interval never narrows by getting older, and truth stays inside at any rate that is allowed.
-        #[test]
-        fn ageing_never_narrows_and_keeps_the_truth(
-            width in 0_i64..SECOND,
-            position in 0.0_f64..1.0,
-            rate_ppb in -100_000_i64..=100_000,
-            ages in prop::collection::vec(0_i64..86_000 * SECOND, 2..6),
-        ) {
-            #[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "a test's choice")]
-            let truth_at_anchor = (width as f64 * position) as i64;
-            let estimate = estimate(&[vote(0, 0, width, Leap::None)], Limits::default());
-            let mut ages = ages;
-            ages.sort_unstable();
-            let mut last = Duration::ZERO;
-            for elapsed in ages {
-                let counted = elapsed + i64::try_from(i128::from(elapsed) * i128::from(rate_ppb) / 1_000_000_000).unwrap();
-                let now = estimate.at(RawInstant::from_nanos(counted), SignedDuration::ZERO).unwrap();
-                prop_assert!(now.contains(Timestamp::from_unix_nanos(truth_at_anchor + elapsed)));
-                prop_assert!(now.half_width() >= last);
-                last = now.half_width();
-            }
-        }
-    }
-}
+mod tests;

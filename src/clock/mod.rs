@@ -11,6 +11,7 @@
 mod drift;
 mod error;
 mod estimate;
+mod leap;
 mod offset;
 mod sample;
 mod select;

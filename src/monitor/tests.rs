@@ -70,7 +70,7 @@ fn a_jump_is_believed_only_when_a_second_round_bears_it_out() {
             kernel_stamped: 0,
         };
         let rules = Rules::new(1, None, true, Limits::default()).unwrap();
-        let vote = Vote { bound, leap: Leap::None };
+        let vote = Vote { bound, leap: Leap::None, smeared: false };
         ClockEstimate::from_votes(&[vote], &rules, SignedDuration::ZERO).unwrap()
     };
     let (estimate, wide) = (|seconds| between(seconds, seconds), || between(190, 230));

@@ -173,9 +173,10 @@ fn report(
         Err(_) if samples.is_empty() => (None, unresolved.or(error)),
         Err(inconsistent) => (None, Some(inconsistent.into())),
     };
-    let offset =
-        bound.map(|bound| bound.bound.aged(reading.after - bound.anchor, max_drift).minus_system(reading));
-    SourceReport { source: source.clone(), address, verdict: None, bound, offset, header, error }
+    let mut report =
+        SourceReport { source: source.clone(), address, verdict: None, bound, offset: None, header, error };
+    report.offset = report.vote().map(|vote| vote.offset_at(reading.after, max_drift).minus_system(reading));
+    report
 }
 
 fn verdict(report: &SourceReport, estimate: Option<&ClockEstimate>) -> Option<Verdict> {

@@ -16,9 +16,10 @@ pub struct SourceReport {
     pub address: Option<SocketAddr>,
     /// Whether to believe it; `None` where it can be used but there is no estimate to compare it with.
     pub verdict: Option<Verdict>,
-    /// What its samples prove together.
+    /// What its samples prove together, of the time that it serves: where it smears leap seconds, UTC may be a
+    /// second away.
     pub bound: Option<SourceBound>,
-    /// True time minus system clock, by this source alone.
+    /// True time minus system clock, by this source alone; a second wider where it may be smearing a leap second.
     pub offset: Option<OffsetInterval>,
     /// The header of the last reply that was accepted; where none was, of the last one that was refused.
     pub header: Option<Header>,
@@ -30,7 +31,7 @@ impl SourceReport {
     /// What it says, where it says anything that can be used.
     #[must_use]
     pub fn vote(&self) -> Option<Vote> {
-        Some(Vote { bound: self.bound?, leap: self.header?.leap })
+        Some(Vote { bound: self.bound?, leap: self.header?.leap, smeared: self.source.is_smeared() })
     }
 
     /// Whom it follows, where that is another server: the reference identifier at strata 2 to 15. Addresses of

@@ -168,19 +168,20 @@ pub enum SourceAddrError {
     Name,
 }
 
-/// A configured time source: an address, and whom it votes with.
+/// A configured time source: an address, whom it votes with, and whether it smears leap seconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
     address: SourceAddr,
     given: String,
     group: Option<String>,
+    smeared: bool,
 }
 
 impl Source {
     /// A source that has a vote of its own.
     #[must_use]
     pub fn new(address: SourceAddr) -> Self {
-        Self { given: address.to_string(), address, group: None }
+        Self { given: address.to_string(), address, group: None, smeared: false }
     }
 
     /// Puts it into a group: all of a group have one vote together. For servers of one operator, or that
@@ -188,6 +189,29 @@ impl Source {
     #[must_use]
     pub fn group(mut self, name: impl Into<String>) -> Self {
         self.group = Some(name.into());
+        self
+    }
+
+    /// Declares that it smears leap seconds, or that it doesn't, which is the default. A server that smears spreads
+    /// them over some hours and announces none. Its replies don't show it; its operator's documentation does.
+    ///
+    /// What is declared: the server shows UTC until 24 hours before the end of a month and from 24 hours after it on,
+    /// and in between it is nowhere outside of the count of UTC before the leap second and the one after it. So it
+    /// may be a second off, and its vote is a second wider at both ends within 24 hours of the end of *every* UTC
+    /// month: leap seconds may come in each (ITU-R TF.460), and nobody says in which.
+    ///
+    /// Use sources that all smear, or none that does. The former cost a second of doubt for two days a month.
+    ///
+    /// ```
+    /// use skewgate::ntp::Source;
+    ///
+    /// let source = "time.example.org".parse::<Source>()?.smeared(true);
+    /// assert!(source.is_smeared());
+    /// # Ok::<(), skewgate::ntp::SourceAddrError>(())
+    /// ```
+    #[must_use]
+    pub const fn smeared(mut self, smeared: bool) -> Self {
+        self.smeared = smeared;
         self
     }
 
@@ -208,6 +232,12 @@ impl Source {
     pub fn group_name(&self) -> Option<&str> {
         self.group.as_deref()
     }
+
+    /// True where it was declared to smear leap seconds.
+    #[must_use]
+    pub const fn is_smeared(&self) -> bool {
+        self.smeared
+    }
 }
 
 impl FromStr for Source {
@@ -215,7 +245,7 @@ impl FromStr for Source {
 
     fn from_str(text: &str) -> Result<Self, SourceAddrError> {
         let address = text.parse()?;
-        Ok(Self { address, given: text.to_owned(), group: None })
+        Ok(Self { address, given: text.to_owned(), group: None, smeared: false })
     }
 }
 
