@@ -10,11 +10,16 @@ use super::resolve::{Family, resolve};
 use super::target::Conversation;
 use super::transport::{Transport, Udp};
 use super::{KissCode, ReferenceId, ReplyLimits, Source, SourceError};
-use crate::clock::{ClockEstimate, Limits, MaxDrift, NoEstimate, Rules, RulesError, SourceBound};
-use crate::time::{LocalClock, SignedDuration, SystemReading};
+use crate::clock::{
+    ClockEstimate, Limits, MaxDrift, NoEstimate, OffsetInterval, Rules, RulesError, SourceBound,
+};
+use crate::time::{LocalClock, RawInstant, SignedDuration, SystemReading};
 
 /// A clock that was last set longer ago than this is worth a warning; its dispersion covers it. A day, in 2⁻³² s.
 const STALE_AFTER: u64 = 86_400 << 32;
+
+/// A leap second that one source smears and another doesn't makes them disagree by no more than this.
+const SMEAR: SignedDuration = SignedDuration::from_secs(1);
 
 /// Everything that can be set about a measurement. The default suits a handful of servers on the internet.
 #[derive(Clone, Copy, Debug)]
@@ -156,7 +161,8 @@ pub(crate) fn measure_except(
     for report in &mut reports {
         report.verdict = verdict(report, estimate.as_ref().ok());
     }
-    let warnings = warnings(&parties, &reports);
+    let mut warnings = warnings(&parties, &reports);
+    warnings.extend(mixed_smear(&reports, reading.after, max_drift));
     Ok(Measurement { reports, estimate, reading, suspended: slept, warnings })
 }
 
@@ -279,6 +285,41 @@ fn warnings(parties: &Parties, reports: &[SourceReport]) -> Vec<Warning> {
         }) {
             warnings.push(Warning::StaleReference { source: report.source.as_given().to_owned() });
         }
+        let smears = report.header.is_some_and(|header| header.reference_id == ReferenceId::CHRONY_SMEAR);
+        if smears && !report.source.is_smeared() {
+            warnings.push(Warning::UndeclaredSmear { source: report.source.as_given().to_owned() });
+        }
     }
     warnings
+}
+
+/// Looks for declared sources and others that miss each other by no more than a smear explains.
+fn mixed_smear(reports: &[SourceReport], now: RawInstant, max_drift: MaxDrift) -> Option<Warning> {
+    let served = |report: &SourceReport| {
+        report.bound.map(|SourceBound { anchor, bound, .. }| bound.aged(now - anchor, max_drift))
+    };
+    let (smeared, others): (Vec<_>, Vec<_>) = reports
+        .iter()
+        .filter_map(|report| Some((&report.source, served(report)?)))
+        .partition(|(source, _)| source.is_smeared());
+    let (smeared, others) = (just_missing(&smeared, &others), just_missing(&others, &smeared));
+    (!smeared.is_empty()).then_some(Warning::MixedSmear { smeared, others })
+}
+
+/// Those of some sources that miss one of the others by no more than [`SMEAR`], as given.
+fn just_missing(some: &[(&Source, OffsetInterval)], others: &[(&Source, OffsetInterval)]) -> Vec<String> {
+    let sorted = |end: fn(OffsetInterval) -> SignedDuration| {
+        let mut ends: Vec<_> = others.iter().map(|(_, other)| end(*other)).collect();
+        ends.sort_unstable();
+        ends
+    };
+    let (los, his) = (sorted(OffsetInterval::lo), sorted(OffsetInterval::hi));
+    let just_missed = |offset: OffsetInterval| {
+        let above = los.get(los.partition_point(|lo| *lo <= offset.hi()));
+        let below = his[..his.partition_point(|hi| *hi < offset.lo())].last();
+        above.is_some_and(|lo| *lo - offset.hi() <= SMEAR)
+            || below.is_some_and(|hi| offset.lo() - *hi <= SMEAR)
+    };
+    let missing = some.iter().filter(|(_, offset)| just_missed(*offset));
+    missing.map(|(source, _)| source.as_given().to_owned()).collect()
 }

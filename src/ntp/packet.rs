@@ -176,6 +176,9 @@ impl WireTimestamp {
 pub struct ReferenceId([u8; 4]);
 
 impl ReferenceId {
+    /// What chronyd names while it smears (`smoothtime`), and nothing else does.
+    pub const CHRONY_SMEAR: Self = Self([127, 127, 1, 255]);
+
     /// The four bytes as they travel.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 4]) -> Self {

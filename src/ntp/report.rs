@@ -123,6 +123,20 @@ pub enum Warning {
         /// The source, as given.
         source: String,
     },
+    /// Sources that are declared to smear leap seconds and others that aren't miss each other by a second at the
+    /// most, as they do during a smear. Compared is the time that they serve: as votes the former are a second wider
+    /// around the end of a month, and agree with everybody.
+    MixedSmear {
+        /// The declared ones of these, as given.
+        smeared: Vec<String>,
+        /// The others of these, as given.
+        others: Vec<String>,
+    },
+    /// A source says that it is smearing a leap second now, and was not declared to: its vote may be wrong.
+    UndeclaredSmear {
+        /// The source, as given.
+        source: String,
+    },
 }
 
 impl fmt::Display for Warning {
@@ -140,6 +154,19 @@ impl fmt::Display for Warning {
             Self::StaleReference { source } => {
                 write!(f, "{source} does not say when its clock was last set, or that was over a day ago")
             }
+            Self::MixedSmear { smeared, others } => write!(
+                f,
+                "sources that are declared to smear leap seconds ({}) and others that aren't ({}) disagree by up to \
+                 a second: perhaps a leap second is being smeared; use sources that all smear, or none that does",
+                some_of(smeared),
+                some_of(others),
+            ),
+            Self::UndeclaredSmear { source } => write!(
+                f,
+                "{source} is smearing a leap second (its reference identifier is {}) and is not declared to: \
+                 declare it as smeared, or replace it by one that doesn't smear",
+                ReferenceId::CHRONY_SMEAR.to_text(2),
+            ),
         }
     }
 }
