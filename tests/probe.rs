@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::Value;
 use skewgate::clock::Leap;
 use skewgate::ntp::{ReferenceId, Responder, Script};
-use skewgate::time::{SignedDuration, os::OsClock};
+use skewgate::time::{LocalClock, SignedDuration, Timestamp, os::OsClock};
 
 const QUICK: [&str; 6] = ["--samples", "2", "--interval", "10ms", "--timeout", "150ms"];
 
@@ -213,6 +213,36 @@ fn nothing_from_the_network_reaches_a_terminal_unescaped() {
         assert!(!shown.contains("[2J"), "{format}");
         assert!(format == "nagios" || shown.contains("27.91.50.74"), "{format}: {shown}");
     }
+}
+
+#[test]
+fn smeared_sources_are_asked_like_the_others_and_a_second_wider_at_the_end_of_a_month() {
+    let now = OsClock.system().realtime;
+    let noon = "2026-12-31T12:00:00Z".parse::<Timestamp>().unwrap() - now;
+    let (right, smearing) =
+        (serve(Script::ahead_by(noon)), serve(Script::ahead_by(noon - SignedDuration::from_millis(400))));
+    let declared = smearing.address().to_string();
+    let alone = ["--allow-single", "--smeared", &declared];
+    let (value, _) = json(&[], &alone);
+    assert_eq!(value["sources"][0]["verdict"], "truechimer", "no other is needed beside it: {value}");
+    assert!(value["clock"]["half_width_ns"].as_u64().unwrap() >= 1_000_000_000, "{value}");
+    // With another that doesn't smear: they agree, and the interval is that of the other.
+    let output = probe(&[&right], &["--smeared", &declared, "--format", "json"]);
+    let value: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let asked: Vec<_> = value["sources"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|source| source["source"].as_str().unwrap())
+        .collect();
+    assert_eq!(asked, [&right.address().to_string(), &declared]);
+    assert_eq!(
+        (&value["clock"]["agreeing"], &value["clock"]["contested"]),
+        (&Value::from(2), &Value::from(false)),
+        "{value}"
+    );
+    let warnings = String::from_utf8(output.stderr).unwrap();
+    assert!(warnings.contains("use sources that all smear, or none that does"), "{warnings}");
 }
 
 #[test]

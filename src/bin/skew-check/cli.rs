@@ -45,8 +45,12 @@ pub(crate) enum Command {
 pub(crate) struct ProbeOptions {
     /// Time sources: host, host:port or [v6]:port. The port is 123 by default.
     #[expect(rustdoc::broken_intra_doc_links, reason = "a text for readers of --help, not Markdown")]
-    #[arg(required = true, value_name = "SOURCE")]
-    pub(crate) sources: Vec<Source>,
+    #[arg(required_unless_present = "smeared", value_name = "SOURCE")]
+    sources: Vec<Source>,
+    /// A source that smears leap seconds; repeat it for more. Asked like the others, and believed to a second only within
+    /// 24 hours of the end of a month: use sources that all smear, or none that does.
+    #[arg(long, value_name = "SOURCE")]
+    smeared: Vec<Source>,
     /// How many replies to ask of each source.
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     samples: u32,
@@ -89,6 +93,12 @@ pub(crate) struct ProbeOptions {
 }
 
 impl ProbeOptions {
+    /// Whom to ask: first those that don't smear.
+    pub(crate) fn sources(&self) -> Vec<Source> {
+        let smeared = self.smeared.iter().cloned().map(|source| source.smeared(true));
+        self.sources.iter().cloned().chain(smeared).collect()
+    }
+
     /// The same for the library.
     pub(crate) fn measurement(&self) -> Options {
         Options {

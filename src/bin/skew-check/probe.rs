@@ -66,7 +66,7 @@ fn measured(options: &ProbeOptions) -> Result<Finding, CliError> {
     }
     if options.shortest() >= PATIENCE && !options.quiet && std::io::stderr().is_terminal() {
         let shortest = humantime::format_duration(Duration::from_secs(options.shortest().as_secs()));
-        anstream::eprintln!("asking {} sources, at least {shortest} ...", options.sources.len());
+        anstream::eprintln!("asking {} sources, at least {shortest} ...", options.sources().len());
     }
     let finding = probe(options, thresholds, &OsClock)?;
     if !options.quiet {
@@ -82,7 +82,7 @@ fn probe(
     thresholds: Thresholds,
     clock: &dyn LocalClock,
 ) -> Result<Finding, RulesError> {
-    let measurement = measure(&options.sources, &options.measurement(), clock)?;
+    let measurement = measure(&options.sources(), &options.measurement(), clock)?;
     let known = match measurement.estimate {
         Ok(estimate) => clock_of(estimate, &measurement).map_err(|error| error.to_string()),
         Err(error) => Err(error.to_string()),
