@@ -10,7 +10,9 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use skewgate::clock::NoEstimate;
-use skewgate::ntp::{Measurement, Options, Pace, Source, SourceError, SourceReport, Stray, Verdict, measure};
+use skewgate::ntp::{
+    Measurement, Options, Pace, ReferenceId, Source, SourceError, SourceReport, Stray, Verdict, measure,
+};
 use skewgate::time::{SignedDuration, os::OsClock, sim::Pretend};
 use support::chronyd::Chronyd;
 
@@ -230,6 +232,15 @@ fn a_server_at_an_ipv6_address_is_a_server_like_any_other() {
     assert!(report.address.unwrap().is_ipv6());
     assert!(report.offset.unwrap().contains(SignedDuration::ZERO), "{report:?}");
     assert_eq!(measurement.estimate.unwrap().agreeing(), 3);
+}
+
+#[test]
+#[ignore = "needs chronyd: ./tests/run"]
+fn a_server_that_follows_an_ipv6_address_names_its_hash() {
+    let upstream = Chronyd::honest_v6(3);
+    let follower = Chronyd::following(upstream.address());
+    let header = ask(&[follower.source()]).reports[0].header.unwrap();
+    assert_eq!((header.stratum, header.reference_id), (4, ReferenceId::of_address(upstream.address().ip())));
 }
 
 #[test]

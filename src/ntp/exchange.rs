@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use sntpc::{NtpContext, NtpTimestampGenerator, NtpUdpSocket, SendRequestResult};
 
-use super::packet::{HEADER_LENGTH, Header, UNFOLD_FROM_UNIX_SECONDS};
+use super::packet::{HEADER_LENGTH, Header, ReferenceId, UNFOLD_FROM_UNIX_SECONDS};
 use super::{KissCode, Refusal, SourceError, Stray};
 use crate::clock::{Exchange, Leap, MaxDrift, Reception, Sample};
 use crate::time::{RawInstant, SignedDuration};
@@ -245,15 +245,13 @@ fn check_limits(
             max: limits.max_root_dispersion,
         });
     }
-    // The refid of an IPv6 upstream is a hash, which is not looked through. Loopback addresses name reference
-    // clocks (127.127.t.u), not this host.
-    match local {
-        Some(IpAddr::V4(address))
-            if header.stratum >= 2 && !address.is_loopback() && header.reference_id.as_ipv4() == address =>
-        {
-            Err(Refusal::ReferenceLoop { address: address.into() })
-        }
-        _ => Ok(()),
+    // Loopback addresses are every host's own, and as reference identifiers they name reference clocks (127.127.t.u).
+    // The hash of an IPv6 address may look like one, and is none.
+    let own =
+        |address: &IpAddr| !address.is_loopback() && header.reference_id == ReferenceId::of_address(*address);
+    match local.filter(|address| header.stratum >= 2 && own(address)) {
+        Some(address) => Err(Refusal::ReferenceLoop { address }),
+        None => Ok(()),
     }
 }
 

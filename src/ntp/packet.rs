@@ -1,7 +1,9 @@
 //! The 48 bytes of an NTP header (RFC 5905 §7.3), and its number formats (§6).
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
+
+use md5::{Digest, Md5};
 
 use crate::clock::Leap;
 use crate::time::{SignedDuration, Timestamp};
@@ -179,6 +181,27 @@ impl ReferenceId {
     /// What chronyd names while it smears (`smoothtime`), and nothing else does.
     pub const CHRONY_SMEAR: Self = Self([127, 127, 1, 255]);
 
+    /// What a server names that follows the one at `address`: an IPv4 address itself, and the first four bytes of
+    /// the MD5 hash of an IPv6 address (RFC 5905 §7.3).
+    ///
+    /// ```
+    /// use skewgate::ntp::ReferenceId;
+    ///
+    /// let upstream = ReferenceId::of_address("2001:db8::1".parse()?);
+    /// assert_eq!(upstream.to_bytes(), [0x39, 0xab, 0x9b, 0x37]);
+    /// # Ok::<(), std::net::AddrParseError>(())
+    /// ```
+    #[must_use]
+    pub fn of_address(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V4(address) => Self(address.octets()),
+            IpAddr::V6(address) => {
+                let [a, b, c, d, ..]: [u8; 16] = Md5::digest(address.octets()).into();
+                Self([a, b, c, d])
+            }
+        }
+    }
+
     /// The four bytes as they travel.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 4]) -> Self {
@@ -238,6 +261,21 @@ mod tests {
     fn the_release_date_is_the_first_second_that_can_be_told() {
         assert_eq!(WireTimestamp::from_timestamp(at(RELEASE)).unfold(), at(RELEASE));
         assert_eq!(WireTimestamp::from_timestamp(at(RELEASE - 1)).unfold(), at(RELEASE - 1 + ERA_SECONDS));
+    }
+
+    #[test]
+    fn ipv6_upstreams_are_named_by_their_hash() {
+        // python3: hashlib.md5(ipaddress.ip_address(text).packed).hexdigest()
+        for (address, bytes) in [
+            ("192.0.2.1", [192, 0, 2, 1]),
+            ("::ffff:192.0.2.1", [192, 0, 2, 1]),
+            ("2001:db8::1", [0x39, 0xab, 0x9b, 0x37]),
+            ("2001:db8::b3", [0x7f, 0xc2, 0x51, 0x9b]),
+            ("fe80::1", [0x89, 0xe5, 0x30, 0x1f]),
+            ("::1", [0xcf, 0x40, 0x4d, 0xc8]),
+        ] {
+            assert_eq!(ReferenceId::of_address(address.parse().unwrap()).to_bytes(), bytes, "{address}");
+        }
     }
 
     #[test]

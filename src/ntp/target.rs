@@ -75,7 +75,8 @@ impl Target {
         address: SocketAddr,
         sockets: &dyn Sockets,
     ) -> Option<IpAddr> {
-        if reply.stratum < 2 || reply.reference_id.as_ipv4().is_loopback() || address.is_ipv6() {
+        // A hash, which IPv6 upstreams are named by, may look like a loopback address.
+        if reply.stratum < 2 || address.is_ipv4() && reply.reference_id.as_ipv4().is_loopback() {
             return None;
         }
         *self.local.get_or_insert_with(|| sockets.local_address(address))
@@ -98,3 +99,6 @@ impl Target {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -183,6 +183,53 @@ fn a_server_that_follows_this_host_is_refused() {
 }
 
 #[test]
+fn a_server_that_follows_this_hosts_ipv6_address_is_refused() {
+    // The hash of the second begins like a loopback address.
+    for (own, hash) in [("2001:db8::1", [0x39, 0xab, 0x9b, 0x37]), ("2001:db8::b3", [127, 194, 81, 155])] {
+        let own: IpAddr = own.parse().unwrap();
+        let mut reply = healthy();
+        reply.reference_id = ReferenceId::from_bytes(hash);
+        assert_eq!(judge_from(&reply, Some(own)), Err(Refusal::ReferenceLoop { address: own }.into()));
+        assert!(judge_from(&reply, Some("2001:db8::2".parse().unwrap())).is_ok());
+        assert!(judge_from(&reply, None).is_ok());
+        // At stratum 1 these four bytes are a name.
+        reply.stratum = 1;
+        assert!(judge_from(&reply, Some(own)).is_ok());
+    }
+    // ::1 is every host's.
+    let mut neighbour = healthy();
+    neighbour.reference_id = ReferenceId::from_bytes([0xcf, 0x40, 0x4d, 0xc8]);
+    assert!(judge_from(&neighbour, Some("::1".parse().unwrap())).is_ok());
+}
+
+#[test]
+fn what_is_just_within_the_limits_is_accepted() {
+    let within: &[fn(&mut Header)] = &[
+        |reply| reply.stratum = 1,
+        |reply| reply.stratum = 15,
+        |reply| reply.precision = 0,
+        |reply| reply.root_delay = Duration::from_secs(1),
+        |reply| reply.root_dispersion = Duration::from_secs(1),
+        |reply| reply.reference = reply.transmit,
+    ];
+    for (index, change) in within.iter().enumerate() {
+        let mut reply = healthy();
+        change(&mut reply);
+        assert!(judge(&reply).is_ok(), "case {index}: {:?}", judge(&reply));
+    }
+    // A hold of 4 s, to the 2⁻³² s that the wire can say.
+    let (mut reply, request) = (healthy(), Request::new(NONCE).unwrap());
+    reply.transmit.0 = reply.receive.0 + (4 << 32);
+    let travel = travel(T1 + SignedDuration::from_secs(5), None);
+    let judged = |reply: &Header| {
+        request.judge(&reply.to_bytes(), &travel, &ReplyLimits::default(), MaxDrift::default())
+    };
+    assert!(judged(&reply).is_ok(), "{:?}", judged(&reply));
+    reply.transmit.0 += 1 << 12;
+    assert!(matches!(judged(&reply), Err(SourceError::Refused(Refusal::HoldTooLong { .. }))));
+}
+
+#[test]
 fn version_3_and_an_absent_reference_time_are_fine() {
     let mut reply = healthy();
     reply.version = 3;
