@@ -214,17 +214,19 @@ impl ClockEstimate {
         if slept > SUSPEND_THRESHOLD {
             return Err(TimeError::Suspended { slept: slept.unsigned_abs() });
         }
-        let age = self.age(raw);
-        if age > self.limits.max_age {
-            return Err(TimeError::TooOld { age, max_age: self.limits.max_age });
+        // Both limits are compared in nanoseconds: dividing these into a `Duration` would cost more than all the rest.
+        let (age, max_age) = (raw - self.anchor, self.limits.max_age);
+        if age.max(-age) > max_age.into() {
+            return Err(TimeError::TooOld { age: age.unsigned_abs(), max_age });
         }
         let offset = self.offset_at(raw);
         let utc = Timestamp::from_unix_nanos(raw.as_nanos());
         let interval =
             TimeInterval::new(utc + offset.lo(), utc + offset.hi()).map_err(|_| TimeError::OutOfRange)?;
-        let half_width = interval.half_width();
-        if half_width > self.limits.max_half_width {
-            return Err(TimeError::TooWide { half_width, max_half_width: self.limits.max_half_width });
+        let max_half_width = self.limits.max_half_width;
+        let widest = SignedDuration::from(max_half_width) + max_half_width.into();
+        if interval.latest() - interval.earliest() > widest {
+            return Err(TimeError::TooWide { half_width: interval.half_width(), max_half_width });
         }
         Ok(interval)
     }
