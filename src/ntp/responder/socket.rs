@@ -20,6 +20,9 @@ mod linux {
         ControlMessage, ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, sendmsg, setsockopt, sockopt,
     };
 
+    /// For requests that wait, in bytes: about five thousand of them.
+    const WANTED_BUFFER: usize = 4 << 20;
+
     #[derive(Debug)]
     pub(in crate::ntp::responder) struct Socket {
         socket: UdpSocket,
@@ -62,6 +65,9 @@ mod linux {
         pub(in crate::ntp::responder) fn bind(address: SocketAddr, timeout: Duration) -> io::Result<Self> {
             let socket = UdpSocket::bind(address)?;
             socket.set_read_timeout(Some(timeout))?;
+            // The system's default holds 256 requests: clients that ask many hosts in one burst would lose the others. The
+            // kernel gives what its limits allow.
+            rustix::net::sockopt::set_socket_recv_buffer_size(&socket, WANTED_BUFFER)?;
             match address {
                 SocketAddr::V4(_) => setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)?,
                 SocketAddr::V6(_) => setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true)?,
