@@ -17,7 +17,8 @@ pub trait Transport: Send + Sync {
 
 /// What a round sends and receives with.
 pub trait Sockets {
-    /// How many replies can wait to be received on the way back from an address: what is more than that may be lost.
+    /// How many replies can wait to be received on the way back from an address: what is more than that may be lost. It is
+    /// asked for each request, and may change.
     ///
     /// # Errors
     ///
