@@ -4,17 +4,21 @@
 //! exchange that it pretended to answer lives on: otherwise anybody could end a measurement with one packet. After every
 //! batch of datagrams the deadlines have their turn: otherwise a flood of them could keep a measurement from ending.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
+use std::collections::hash_map::Entry;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use super::ask::{Addresses, Answer, AskOptions};
 use super::exchange::{Reply, ReplyLimits, Request, Travel};
+use super::nonces::{ByNonce, Nonces};
 use super::packet::{HEADER_LENGTH, Header};
 use super::sockets::BATCH;
 use super::stamp::Stamps;
-use super::target::{Conversation, Target};
+use super::target::{Strays, Target};
+use super::timers::Timers;
 use super::transport::{Incoming, Outgoing, Sockets};
 use super::{SourceError, Stray};
 use crate::clock::MaxDrift;
@@ -38,8 +42,9 @@ pub struct Pace {
     /// How many packets are sent a second, over all sources, so that asking many is no flood. Default 5,000; `None`: as
     /// fast as they can be sent.
     pub max_rate: Option<NonZeroU32>,
-    /// How many replies are waited for at once. Default 4,096, and never more than the socket's buffer holds: what
-    /// doesn't fit there is lost.
+    /// How many replies are waited for at once. Default 4,096, and never more than the socket's buffer holds, since what
+    /// doesn't fit there is lost. On Linux `net.core.rmem_max` limits that buffer; with its default of 212,992 bytes 384
+    /// replies surely fit.
     pub max_in_flight: usize,
 }
 
@@ -56,32 +61,38 @@ impl Default for Pace {
     }
 }
 
-/// Asks every target at once: each a list of addresses, the first that answers is kept to.
+/// Asks every target at once: the first of its addresses that answers is kept to.
 ///
 /// Blocks until each has given its samples, refused, or stayed silent long enough.
 pub(super) fn converse(
-    targets: Vec<Vec<SocketAddr>>,
-    pace: &Pace,
-    limits: &ReplyLimits,
-    max_drift: MaxDrift,
+    targets: Vec<Addresses>,
+    options: &AskOptions,
     clock: &dyn LocalClock,
-    sockets: Box<dyn Sockets>,
-) -> Vec<Conversation> {
-    let targets: Vec<_> = targets.into_iter().map(|addresses| Target::new(addresses, pace)).collect();
-    let askable = (0..targets.len()).filter(|&index| targets[index].conversation.address.is_some());
+    mut sockets: Box<dyn Sockets>,
+) -> Vec<Answer> {
+    let AskOptions { pace, reply_limits: limits, max_drift } = options;
+    // In place, where it fits: the targets take the memory of their addresses, and the answers that of the targets.
+    let targets: Vec<_> = targets.into_iter().map(Target::new).collect();
+    let askable = (0..targets.len()).filter(|&index| targets[index].answer.address.is_some());
+    let ready: VecDeque<usize> = askable.collect();
+    // What is waited for at once has its place before the first packet: afterwards nothing is allocated for one.
+    let first = ready.front().and_then(|&index| targets[index].answer.address);
+    let room = first.and_then(|address| sockets.room(address).ok()).unwrap_or(0);
+    let most = pace.max_in_flight.min(room).min(ready.len());
+    let resting = if pace.samples > 1 { ready.len() } else { 0 };
     let mut engine = Engine {
-        ready: askable.collect(),
+        timers: Timers::new(pace.timeout.into(), pace.interval.into(), most, resting),
+        // Twice as many: a table that is at most half full clears away what was removed without growing.
+        in_flight: ByNonce::with_capacity_and_hasher(2 * most, Default::default()),
+        ready,
         pace,
         limits,
-        max_drift,
+        max_drift: *max_drift,
         clock,
         sockets,
         stamps: Stamps::new(clock.system()),
         targets,
-        asked: HashMap::new(),
-        in_flight: HashMap::new(),
-        expiring: VecDeque::new(),
-        resting: VecDeque::new(),
+        strays: Strays::default(),
         next_send: clock.raw(),
         stalled: false,
         nonces: Nonces::default(),
@@ -89,7 +100,7 @@ pub(super) fn converse(
         inbox: Vec::with_capacity(2 * BATCH),
     };
     engine.run();
-    engine.targets.into_iter().map(|target| target.conversation).collect()
+    engine.targets.into_iter().map(|target| target.answer).collect()
 }
 
 struct Engine<'a> {
@@ -100,16 +111,11 @@ struct Engine<'a> {
     sockets: Box<dyn Sockets>,
     stamps: Stamps,
     targets: Vec<Target>,
-    /// Which target was asked at an address, to tell why nothing usable came from it.
-    asked: HashMap<(IpAddr, u16), usize>,
-    /// By nonce.
-    in_flight: HashMap<u64, InFlight>,
+    strays: Strays,
+    in_flight: ByNonce<InFlight>,
     /// Targets that wait to be asked, in order.
     ready: VecDeque<usize>,
-    /// When the wait for a nonce ends. All waits are equally long: the first to begin is the first to end.
-    expiring: VecDeque<(RawInstant, u64)>,
-    /// When a target's pause ends. All pauses are equally long.
-    resting: VecDeque<(RawInstant, usize)>,
+    timers: Timers,
     /// Before this, `max_rate` lets nothing out.
     next_send: RawInstant,
     /// As many replies are waited for as may be: a reply or an expiry must come before the next send.
@@ -120,9 +126,9 @@ struct Engine<'a> {
     inbox: Vec<Incoming>,
 }
 
+/// A request whose reply is waited for. A target has one at a time, at the address that its answer names.
 struct InFlight {
     target: usize,
-    address: SocketAddr,
     request: Request,
     t1: RawInstant,
 }
@@ -134,7 +140,7 @@ impl Engine<'_> {
             self.expire(now);
             self.wake(now);
             self.send_ready(now);
-            if self.ready.is_empty() && self.resting.is_empty() && self.in_flight.is_empty() {
+            if self.ready.is_empty() && self.timers.nobody_rests() && self.in_flight.is_empty() {
                 return;
             }
             if self.receive() {
@@ -149,20 +155,13 @@ impl Engine<'_> {
 
     /// When the next thing happens that is not a datagram.
     fn idle_until(&self) -> Option<RawInstant> {
-        let expires = self.expiring.front().map(|&(due, _)| due);
-        let rested = self.resting.front().map(|&(due, _)| due);
         let paced = (!self.ready.is_empty() && !self.stalled).then_some(self.next_send);
-        [expires, rested, paced].into_iter().flatten().min()
+        self.timers.next().into_iter().chain(paced).min()
     }
 
     /// Gives up on replies that took too long.
     fn expire(&mut self, now: RawInstant) {
-        while let Some(&(due, nonce)) = self.expiring.front() {
-            // Those that were answered are gone from `in_flight`, and nobody need wait for them.
-            if due > now && self.in_flight.contains_key(&nonce) {
-                return;
-            }
-            self.expiring.pop_front();
+        while let Some(nonce) = self.timers.next_expired(now, |nonce| self.in_flight.contains_key(&nonce)) {
             let Some(InFlight { target: index, .. }) = self.in_flight.remove(&nonce) else { continue };
             let target = &mut self.targets[index];
             target.unanswered += 1;
@@ -173,14 +172,12 @@ impl Engine<'_> {
                 self.give_up_on_address(index, silence);
             }
         }
+        self.timers.forget_answered(self.in_flight.len(), |nonce| self.in_flight.contains_key(&nonce));
     }
 
     /// Targets whose pause is over are asked again.
     fn wake(&mut self, now: RawInstant) {
-        while let Some(&(due, index)) = self.resting.front()
-            && due <= now
-        {
-            self.resting.pop_front();
+        while let Some(index) = self.timers.next_rested(now) {
             self.ready.push_back(index);
         }
     }
@@ -190,7 +187,7 @@ impl Engine<'_> {
         if self.targets[index].next_address() {
             self.ready.push_back(index);
         } else {
-            self.targets[index].conversation.error = Some(error);
+            self.targets[index].answer.error = Some(error.into());
         }
     }
 
@@ -223,7 +220,7 @@ impl Engine<'_> {
     /// Puts a request to a target into the outbox.
     fn prepare(&mut self, index: usize) -> io::Result<Prepared> {
         let target = &mut self.targets[index];
-        let address = target.conversation.address.ok_or(io::ErrorKind::AddrNotAvailable)?;
+        let address = target.answer.address.ok_or(io::ErrorKind::AddrNotAvailable)?;
         if self.outbox.first().is_some_and(|packet| packet.address.is_ipv4() != address.is_ipv4()) {
             return Ok(Prepared::OtherFamily);
         }
@@ -236,9 +233,8 @@ impl Engine<'_> {
         // T1 is read for each packet; until it goes out with its batch, the bound widens by what that takes.
         let t1 = self.clock.raw();
         let bytes = *request.bytes();
-        self.asked.insert((address.ip(), address.port()), index);
-        self.in_flight.insert(nonce, InFlight { target: index, address, request, t1 });
-        self.expiring.push_back((t1 + SignedDuration::from(self.pace.timeout), nonce));
+        self.in_flight.insert(nonce, InFlight { target: index, request, t1 });
+        self.timers.wait_for(nonce, t1);
         self.outbox.push(Outgoing { address, bytes });
         Ok(Prepared::Yes)
     }
@@ -250,6 +246,8 @@ impl Engine<'_> {
         while from < outbox.len() {
             let (sent, error) = self.sockets.send(&outbox[from..]);
             from += sent;
+            // Sockets that send nothing and don't say why would be asked for ever.
+            let error = error.or_else(|| (sent == 0).then(|| io::ErrorKind::WriteZero.into()));
             if let (Some(error), Some(packet)) = (error, outbox.get(from)) {
                 if let Some(failed) = self.in_flight.remove(&Header::from_bytes(&packet.bytes).transmit.0) {
                     self.give_up_on_sending(failed.target, &error);
@@ -262,7 +260,7 @@ impl Engine<'_> {
     }
 
     fn give_up_on_sending(&mut self, index: usize, error: &io::Error) {
-        if let Some(address) = self.targets[index].conversation.address {
+        if let Some(address) = self.targets[index].answer.address {
             self.give_up_on_address(index, SourceError::Send { address, detail: error.to_string() });
         }
     }
@@ -289,19 +287,22 @@ impl Engine<'_> {
             return;
         }
         let header = Header::from_bytes(&datagram.bytes);
-        let nonce = header.origin.0;
-        if self.in_flight.get(&nonce).is_none_or(|asked| !same_endpoint(asked.address, datagram.from)) {
-            self.note_stray(datagram.from, Stray::WrongNonce);
-            return;
-        }
-        let Some(asked) = self.in_flight.remove(&nonce) else { return };
-        let target = &mut self.targets[asked.target];
+        // Anybody can send datagrams with a nonce of their own choice; from here on it is the one that was asked.
+        let Entry::Occupied(waited) = self.in_flight.entry(header.origin.0) else {
+            return self.note_stray(datagram.from, Stray::WrongNonce);
+        };
+        let target = &mut self.targets[waited.get().target];
+        let address = match target.answer.address {
+            Some(address) if same_endpoint(address, datagram.from) => address,
+            _ => return self.note_stray(datagram.from, Stray::WrongNonce),
+        };
+        let asked = waited.remove();
         let (t4, reception) = self.stamps.arrival(datagram.stamp);
         let travel = Travel {
             t1: asked.t1,
             t4,
             reception,
-            local: target.local_address(&header, asked.address, &*self.sockets),
+            local: target.local_address(&header, address, &*self.sockets),
         };
         let judged = asked.request.judge(&datagram.bytes, &travel, self.limits, self.max_drift);
         self.conclude(asked.target, header, judged);
@@ -312,35 +313,30 @@ impl Engine<'_> {
         target.begin_anew();
         match judged {
             Ok(reply) => {
-                target.conversation.samples.push(reply.sample);
-                target.conversation.header = Some(header);
                 let wanted = usize::try_from(self.pace.samples).unwrap_or(usize::MAX);
-                if target.conversation.samples.len() < wanted {
-                    let due = self.clock.raw() + SignedDuration::from(self.pace.interval);
-                    self.resting.push_back((due, index));
+                target.answer.samples.push(reply.sample, wanted);
+                target.answer.header = Some(header);
+                if target.answer.samples.len() < wanted {
+                    self.timers.pause(index, self.stamps.latest());
                 }
             }
             // A kiss ends the asking; what was measured before it stays true.
             Err(SourceError::Kiss(kiss)) => {
-                target.conversation.header.get_or_insert(header);
-                target.conversation.error = Some(SourceError::Kiss(kiss));
+                target.answer.header.get_or_insert(header);
+                target.answer.error = Some(SourceError::Kiss(kiss).into());
             }
             // One bad reply spoils the burst: a server that is wrong now can't be trusted a second ago.
             Err(error) => {
-                target.conversation.samples.clear();
-                target.conversation.header = Some(header);
-                target.conversation.error = Some(error);
+                target.answer.samples.clear();
+                target.answer.header = Some(header);
+                target.answer.error = Some(error.into());
             }
         }
     }
 
     /// Remembers why nothing usable came from an address that was asked.
     fn note_stray(&mut self, from: SocketAddr, stray: Stray) {
-        if let Some(&index) = self.asked.get(&(from.ip(), from.port())) {
-            let target = &mut self.targets[index];
-            target.strays = target.strays.saturating_add(1);
-            target.stray = Some(stray);
-        }
+        self.strays.note(&mut self.targets, from, stray);
     }
 }
 
@@ -355,33 +351,4 @@ enum Prepared {
 /// Scope and flow of an IPv6 address are of no account: the kernel fills them in.
 fn same_endpoint(one: SocketAddr, other: SocketAddr) -> bool {
     one.ip() == other.ip() && one.port() == other.port()
-}
-
-/// Random numbers of the operating system, drawn many at a time.
-struct Nonces {
-    drawn: [[u8; 8]; BATCH],
-    used: usize,
-}
-
-impl Default for Nonces {
-    fn default() -> Self {
-        Self { drawn: [[0; 8]; BATCH], used: BATCH }
-    }
-}
-
-impl Nonces {
-    /// A fresh one. Never zero, which would look like "no origin timestamp".
-    fn draw(&mut self) -> io::Result<u64> {
-        loop {
-            if self.used >= BATCH {
-                getrandom::fill(self.drawn.as_flattened_mut()).map_err(io::Error::other)?;
-                self.used = 0;
-            }
-            let nonce = u64::from_ne_bytes(self.drawn[self.used]);
-            self.used += 1;
-            if nonce != 0 {
-                return Ok(nonce);
-            }
-        }
-    }
 }

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::engine::{Pace, converse};
+use super::ask::{Addresses, Answer, AskOptions, ask_over};
+use super::engine::Pace;
 use super::report::{SourceReport, Verdict, Warning};
 use super::resolve::{Family, resolve};
-use super::target::Conversation;
 use super::transport::{Transport, Udp};
 use super::{KissCode, ReferenceId, ReplyLimits, Source, SourceError};
 use crate::clock::{
@@ -76,8 +76,7 @@ pub struct Measurement {
 /// Asks all sources at once and selects among what they say.
 ///
 /// Blocks for about [`Pace::samples`] × ([`Pace::interval`] and a round trip); silent sources take
-/// (1 + [`Pace::retries`]) × [`Pace::timeout`] for each address. From async code, run it where blocking is
-/// allowed (tokio: `spawn_blocking`).
+/// (1 + [`Pace::retries`]) × [`Pace::timeout`] for each address.
 ///
 /// ```no_run
 /// use skewgate::ntp::{Options, measure};
@@ -92,6 +91,18 @@ pub struct Measurement {
 /// let offset = estimate.system_offset(&measurement.reading, measurement.suspended)?;
 /// println!("this clock is {} ± {:?} behind", offset.midpoint(), offset.half_width());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// From async code, run it where blocking is allowed; here with tokio:
+///
+/// ```no_run
+/// use skewgate::ntp::{Measurement, Options, Source, measure};
+/// use skewgate::time::os::OsClock;
+///
+/// async fn look(sources: Vec<Source>) -> Result<Measurement, Box<dyn std::error::Error>> {
+///     let round = move || measure(&sources, &Options::default(), &OsClock);
+///     Ok(tokio::task::spawn_blocking(round).await??)
+/// }
 /// ```
 ///
 /// # Errors
@@ -141,19 +152,21 @@ pub(crate) fn measure_except(
             *found = Err(SourceError::Kiss(kiss));
         }
     }
-    let addresses = resolved.iter().map(|found| found.as_deref().unwrap_or_default().to_vec()).collect();
-    let (limits, max_drift) = (&options.reply_limits, options.limits.max_drift);
-    let conversations = converse(addresses, &options.pace, limits, max_drift, clock, transport.open());
+    let addresses = resolved.iter_mut().map(|found| match found {
+        Ok(addresses) => Addresses::from(std::mem::take(addresses)),
+        Err(_) => Vec::new().into(),
+    });
+    let max_drift = options.limits.max_drift;
+    let how = AskOptions { pace: options.pace, reply_limits: options.reply_limits, max_drift };
+    let answers = ask_over(transport, addresses, &how, clock);
     let reading = clock.system();
     let slept = clock.suspended();
 
     let mut reports: Vec<SourceReport> = sources
         .iter()
         .zip(resolved)
-        .zip(conversations)
-        .map(|((source, resolved), conversation)| {
-            report(source, resolved.err(), conversation, max_drift, &reading)
-        })
+        .zip(answers)
+        .map(|((source, resolved), answer)| report(source, resolved.err(), answer, max_drift, &reading))
         .collect();
 
     let parties = Parties::of(&reports);
@@ -169,11 +182,12 @@ pub(crate) fn measure_except(
 fn report(
     source: &Source,
     unresolved: Option<SourceError>,
-    conversation: Conversation,
+    answer: Answer,
     max_drift: MaxDrift,
     reading: &SystemReading,
 ) -> SourceReport {
-    let Conversation { address, samples, header, error } = conversation;
+    let Answer { address, samples, header, error } = answer;
+    let error = error.map(|error| *error);
     let (bound, error) = match SourceBound::from_samples(&samples, max_drift) {
         Ok(bound) => (Some(bound), error),
         Err(_) if samples.is_empty() => (None, unresolved.or(error)),

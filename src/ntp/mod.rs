@@ -4,19 +4,23 @@
 //! source.rs    what to ask: an address, a group
 //! packet.rs    48 bytes <-> a header
 //! exchange.rs  one request and its reply: sntpc, the nonce, every reason to refuse
-//! engine.rs    deadlines, retries, pacing: many exchanges at once
+//! engine.rs    retries, pacing: many exchanges at once
+//! timers.rs    deadlines and pauses; nonces.rs: what tells exchanges apart
 //! target.rs    a source that is being asked
 //! transport.rs where datagrams travel: a network, or a simulated one
 //! sockets.rs   datagrams in batches; stamp.rs: when they arrived
+//! ask.rs       many servers at once, each for itself
 //! measure.rs   a round over all sources: reports, votes, an estimate
 //! responder/   a server of this host's clock, or of what a script says
 //! ```
 
+mod ask;
 mod engine;
 mod error;
 mod exchange;
 mod kiss;
 mod measure;
+mod nonces;
 mod packet;
 mod report;
 mod resolve;
@@ -25,8 +29,10 @@ mod sockets;
 mod source;
 mod stamp;
 mod target;
+mod timers;
 mod transport;
 
+pub use ask::{Addresses, Answer, AskOptions, Samples, ask, ask_over};
 pub use engine::Pace;
 pub use error::{Refusal, SourceError, Stray};
 pub use exchange::{Reply, ReplyLimits, Request, Travel};

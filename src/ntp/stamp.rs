@@ -40,9 +40,14 @@ impl Stamps {
         self.now = now;
     }
 
+    /// The last reading: everything that was taken in arrived before.
+    pub(super) const fn latest(&self) -> RawInstant {
+        self.now.after
+    }
+
     /// When a datagram that was taken in before the last reading arrived, or a little later: never earlier than the truth.
     pub(super) fn arrival(&self, stamp: Option<Timestamp>) -> (RawInstant, Reception) {
-        let latest = self.now.after;
+        let latest = self.latest();
         // A stamp from before the last reading was for a datagram that would have been taken in then.
         match stamp {
             Some(stamp) if self.steady && self.before.realtime <= stamp && stamp <= self.now.realtime => {

@@ -3,27 +3,14 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use super::ask::{Addresses, Answer, Samples};
 use super::packet::Header;
 use super::transport::Sockets;
-use super::{Pace, SourceError, Stray};
-use crate::clock::Sample;
-
-/// What became of one source.
-#[derive(Clone, Debug)]
-pub(super) struct Conversation {
-    /// The address that answered, or the last one that was asked.
-    pub(super) address: Option<SocketAddr>,
-    /// The samples of the replies that were accepted.
-    pub(super) samples: Vec<Sample>,
-    /// The header of the last reply that was accepted; where none was, of the last one that was refused.
-    pub(super) header: Option<Header>,
-    /// Why there are no samples, or no more.
-    pub(super) error: Option<SourceError>,
-}
+use super::{SourceError, Stray};
 
 /// A source that is being asked, at one of its addresses at a time.
 pub(super) struct Target {
-    addresses: Vec<SocketAddr>,
+    addresses: Addresses,
     /// Which of the addresses is being asked.
     current: usize,
     /// Requests without a reply, since the last reply or change of address. The strays are those since then, too.
@@ -32,39 +19,34 @@ pub(super) struct Target {
     pub(super) stray: Option<Stray>,
     /// This host's address on the way to the current address, once it was looked up.
     local: Option<Option<IpAddr>>,
-    pub(super) conversation: Conversation,
+    pub(super) answer: Answer,
 }
 
 impl Target {
-    /// Not asked yet; its samples have their place already, so that a reply costs no allocation.
-    pub(super) fn new(addresses: Vec<SocketAddr>, pace: &Pace) -> Self {
-        let samples = usize::try_from(pace.samples).unwrap_or(usize::MAX).min(64);
+    /// Not asked yet.
+    pub(super) fn new(addresses: Addresses) -> Self {
+        let address = addresses.as_slice().first().copied();
         Self {
+            addresses,
             current: 0,
             unanswered: 0,
             strays: 0,
             stray: None,
             local: None,
-            conversation: Conversation {
-                address: addresses.first().copied(),
-                samples: if addresses.is_empty() { Vec::new() } else { Vec::with_capacity(samples) },
-                header: None,
-                error: None,
-            },
-            addresses,
+            answer: Answer { address, samples: Samples::default(), header: None, error: None },
         }
     }
 
     /// Turns to the next address, if there is one and this one never answered.
     pub(super) fn next_address(&mut self) -> bool {
         let next = self.current + 1;
-        if !self.conversation.samples.is_empty() || next >= self.addresses.len() {
+        if !self.answer.samples.is_empty() || next >= self.addresses.as_slice().len() {
             return false;
         }
         self.current = next;
         self.begin_anew();
         self.local = None;
-        self.conversation.address = self.addresses.get(next).copied();
+        self.answer.address = self.addresses.as_slice().get(next).copied();
         true
     }
 
@@ -92,10 +74,47 @@ impl Target {
     /// Why nothing usable came from the current address.
     pub(super) fn silence(&self, timeout: Duration) -> SourceError {
         match self.stray {
-            Some(stray) if self.conversation.samples.is_empty() => {
+            Some(stray) if self.answer.samples.is_empty() => {
                 SourceError::OnlyStrays { datagrams: self.strays, stray }
             }
             _ => SourceError::Timeout { requests: self.unanswered, timeout },
+        }
+    }
+}
+
+/// Where datagrams come from that are no replies. The list of who was asked where is made when the first one comes: mostly
+/// there are none, and it takes as much memory as the addresses do.
+#[derive(Default)]
+pub(super) struct Strays {
+    /// Every address of every target, in order.
+    asked: Option<Vec<(IpAddr, u16, usize)>>,
+}
+
+impl Strays {
+    /// Remembers a stray at the target that is being asked where it came from. Whoever floods this host with them costs it a
+    /// search in order, not a walk over all targets.
+    pub(super) fn note(&mut self, targets: &mut [Target], from: SocketAddr, stray: Stray) {
+        let asked = self.asked.get_or_insert_with(|| {
+            let mut asked: Vec<_> = targets
+                .iter()
+                .enumerate()
+                .flat_map(|(index, target)| target.addresses.as_slice().iter().map(move |at| (at, index)))
+                .map(|(at, index)| (at.ip(), at.port(), index))
+                .collect();
+            asked.sort_unstable();
+            asked
+        });
+        let place = (from.ip(), from.port());
+        let first = asked.partition_point(|&(ip, port, _)| (ip, port) < place);
+        let named = asked.iter().skip(first).take_while(|&&(ip, port, _)| (ip, port) == place);
+        // A target that has turned to another address isn't meant.
+        let is_asked = |target: &Target| {
+            target.answer.address.is_some_and(|address| (address.ip(), address.port()) == place)
+        };
+        if let Some(&(_, _, index)) = named.into_iter().find(|&&(_, _, index)| is_asked(&targets[index])) {
+            let target = &mut targets[index];
+            target.strays = target.strays.saturating_add(1);
+            target.stray = Some(stray);
         }
     }
 }

@@ -15,7 +15,7 @@ fn the_local_address_is_known_where_a_reply_could_name_it() {
         let mut reply = Header::from_bytes(&[0; HEADER_LENGTH]);
         (reply.stratum, reply.reference_id) = (stratum, ReferenceId::from_bytes(reference_id));
         for (server, known) in [(v4, at_v4), (v6, at_v6)] {
-            let mut target = Target::new(vec![server], &Pace::default());
+            let mut target = Target::new(server.into());
             let local = target.local_address(&reply, server, &*Udp.open());
             assert_eq!(local, known.then_some(server.ip()), "{stratum} {reference_id:?} {server}");
         }
