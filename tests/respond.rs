@@ -2,10 +2,9 @@
 
 mod support;
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::num::NonZeroU32;
-use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use skewgate::clock::Leap;
@@ -15,7 +14,7 @@ use skewgate::ntp::{
 };
 use skewgate::time::sim::Pretend;
 use skewgate::time::{SignedDuration, Timestamp, os::OsClock};
-use support::chronyd;
+use support::{chronyd, program::Program};
 
 /// Long enough for a reply on loopback under load.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -333,41 +332,6 @@ fn a_script_can_drift_and_lose() {
     let replies = std::iter::from_fn(|| receive(&client, SILENCE)).count();
     assert!((8..=32).contains(&replies), "{replies} of 40");
     assert_eq!(server.requests(), 40);
-}
-
-/// `skew-check respond`, killed when dropped.
-struct Program(Child);
-
-impl Program {
-    fn start(options: &[&str]) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_skew-check"));
-        command.arg("respond").args(options).stdout(Stdio::null()).stderr(Stdio::piped());
-        Self(command.spawn().expect("the binary runs"))
-    }
-
-    /// Where it says that it listens.
-    fn listening(&mut self) -> (SocketAddr, BufReader<std::process::ChildStderr>) {
-        let mut stderr = BufReader::new(self.0.stderr.take().expect("a pipe"));
-        let mut line = String::new();
-        stderr.read_line(&mut line).expect("UTF-8");
-        let address = line.trim().strip_prefix("skew-check: serving this host's system clock on ");
-        let address = address.and_then(|rest| rest.strip_suffix(", UDP")).unwrap_or_else(|| panic!("{line}"));
-        (address.parse().expect("an address"), stderr)
-    }
-
-    fn signal(&mut self, name: &str) -> ExitStatus {
-        let sent = Command::new("kill").args(["-s", name, &self.0.id().to_string()]).status();
-        assert!(sent.expect("kill is everywhere").success());
-        self.0.wait().expect("the state of a child process")
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        // Both fail only where it has ended already.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 #[test]

@@ -5,5 +5,8 @@
 pub(crate) mod chronyd;
 #[allow(dead_code, reason = "each test file uses a part of it")]
 pub(crate) mod load;
+#[cfg(feature = "cli")]
+#[allow(dead_code, reason = "each test file uses a part of it")]
+pub(crate) mod program;
 #[allow(dead_code, reason = "each test file uses a part of it")]
 pub(crate) mod relay;
