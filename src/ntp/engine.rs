@@ -20,7 +20,7 @@ use super::stamp::Stamps;
 use super::target::{Strays, Target};
 use super::timers::Timers;
 use super::transport::{Incoming, Outgoing, Sockets};
-use super::{SourceError, Stray};
+use super::{Refusal, SourceError, Stray};
 use crate::clock::MaxDrift;
 use crate::time::{LocalClock, RawInstant, SignedDuration};
 
@@ -96,6 +96,7 @@ pub(super) fn converse(
         next_send: clock.raw(),
         stalled: false,
         nonces: Nonces::default(),
+        request: Request::new(0),
         outbox: Vec::with_capacity(BATCH),
         inbox: Vec::with_capacity(2 * BATCH),
     };
@@ -121,6 +122,8 @@ struct Engine<'a> {
     /// As many replies are waited for as may be: a reply or an expiry must come before the next send.
     stalled: bool,
     nonces: Nonces,
+    /// What every packet is made of: all but the nonce.
+    request: Result<Request, Refusal>,
     /// What is about to be sent, all of it to one family.
     outbox: Vec<Outgoing>,
     inbox: Vec<Incoming>,
@@ -129,7 +132,6 @@ struct Engine<'a> {
 /// A request whose reply is waited for. A target has one at a time, at the address that its answer names.
 struct InFlight {
     target: usize,
-    request: Request,
     t1: RawInstant,
 }
 
@@ -229,13 +231,12 @@ impl Engine<'_> {
             return Ok(Prepared::NoRoom);
         }
         let nonce = self.nonces.draw()?;
-        let request = Request::new(nonce).map_err(io::Error::other)?;
+        let request = self.request.as_ref().map_err(|&refusal| io::Error::other(refusal))?.with_nonce(nonce);
         // T1 is read for each packet; until it goes out with its batch, the bound widens by what that takes.
         let t1 = self.clock.raw();
-        let bytes = *request.bytes();
-        self.in_flight.insert(nonce, InFlight { target: index, request, t1 });
+        self.in_flight.insert(nonce, InFlight { target: index, t1 });
         self.timers.wait_for(nonce, t1);
-        self.outbox.push(Outgoing { address, bytes });
+        self.outbox.push(Outgoing { address, bytes: *request.bytes() });
         Ok(Prepared::Yes)
     }
 
@@ -304,7 +305,10 @@ impl Engine<'_> {
             reception,
             local: target.local_address(&header, address, &*self.sockets),
         };
-        let judged = asked.request.judge(&datagram.bytes, &travel, self.limits, self.max_drift);
+        // There is one: this is a reply to what was made of it.
+        let Ok(request) = &self.request else { return };
+        let request = request.with_nonce(header.origin.0);
+        let judged = request.judge(&datagram.bytes, &travel, self.limits, self.max_drift);
         self.conclude(asked.target, header, judged);
     }
 

@@ -119,6 +119,14 @@ impl Request {
         Ok(Self { bytes, nonce, t1_bytes, sntpc })
     }
 
+    /// The same with another nonce. sntpc writes the same every time, as it is always told the same T1: one that it has built
+    /// serves for any number of packets, and what is kept of each is its nonce.
+    pub(super) fn with_nonce(&self, nonce: u64) -> Self {
+        let mut bytes = self.bytes;
+        bytes[TRANSMIT].copy_from_slice(&nonce.to_be_bytes());
+        Self { bytes, nonce, ..*self }
+    }
+
     /// What to send.
     #[must_use]
     pub const fn bytes(&self) -> &[u8; HEADER_LENGTH] {

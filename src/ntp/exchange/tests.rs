@@ -48,6 +48,21 @@ fn judge(header: &Header) -> Result<Reply, SourceError> {
 }
 
 #[test]
+fn a_request_with_another_nonce_is_as_if_it_was_built_with_it() {
+    let (built, made) = (Request::new(NONCE).unwrap(), Request::new(1).unwrap().with_nonce(NONCE));
+    assert_eq!(built.bytes(), made.bytes());
+    assert_eq!(Header::from_bytes(made.bytes()).transmit.0, NONCE);
+    // Right for this nonce, and a stray for the other; what sntpc compares is in it too.
+    let reply = healthy().to_bytes();
+    let judge = |request: &Request| {
+        request.judge(&reply, &travel(T4, None), &ReplyLimits::default(), MaxDrift::default())
+    };
+    assert!(judge(&made).is_ok());
+    assert_eq!(judge(&made), judge(&built));
+    assert!(judge(&made.with_nonce(1)).is_err());
+}
+
+#[test]
 fn the_true_time_does_not_travel() {
     let request = Request::new(NONCE).unwrap();
     assert_eq!(Header::from_bytes(&request.bytes).origin, WireTimestamp(0));
