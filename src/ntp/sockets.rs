@@ -3,6 +3,7 @@
 //! On Linux a system call moves up to [`BATCH`] datagrams; elsewhere one. rustix sends and nix receives, because each does
 //! only its half safely: rustix has no `recvmmsg`, and nix's results of `sendmmsg` read addresses that nobody wrote.
 
+use std::cell::OnceCell;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
@@ -10,7 +11,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::sockopt;
 
-use super::packet::HEADER_LENGTH;
+use super::packet::{HEADER_LENGTH, ReferenceId};
 use super::transport::{Incoming, Outgoing, Sockets};
 
 /// How many datagrams a system call moves at the most.
@@ -35,6 +36,8 @@ const fn room(buffer: usize) -> usize {
 pub(super) struct UdpSockets {
     v4: Option<Socket>,
     v6: Option<Socket>,
+    /// The reference identifiers of this host's addresses, once they were needed, where they can be known.
+    own: OnceCell<Option<Vec<ReferenceId>>>,
 }
 
 impl Sockets for UdpSockets {
@@ -80,6 +83,13 @@ impl Sockets for UdpSockets {
             // Interrupted by a signal, or out of memory: the caller's loop looks at the time again.
             std::thread::yield_now();
         }
+    }
+
+    /// To ask the kernel for its way to a server takes half as long as asking the server; of many servers hardly one
+    /// follows this host.
+    fn may_be_own(&self, id: ReferenceId) -> bool {
+        let listed = || platform::own_addresses().map(|own| own.map(ReferenceId::of_address).collect());
+        self.own.get_or_init(listed).as_ref().is_none_or(|own| own.contains(&id))
     }
 
     fn local_address(&self, towards: SocketAddr) -> Option<IpAddr> {
@@ -178,7 +188,7 @@ fn any_port_of(address: SocketAddr) -> SocketAddr {
 #[cfg(target_os = "linux")]
 mod platform {
     use std::io::{self, IoSlice, IoSliceMut};
-    use std::net::{SocketAddr, SocketAddrV4, SocketAddrV6, UdpSocket};
+    use std::net::{IpAddr, SocketAddr, SocketAddrV4, SocketAddrV6, UdpSocket};
     use std::os::fd::AsRawFd;
 
     use nix::cmsg_space;
@@ -197,6 +207,19 @@ mod platform {
         setsockopt(udp, sockopt::ReceiveTimestampns, &true)?;
         setsockopt(udp, sockopt::RxqOvfl, &1)?;
         Ok(())
+    }
+
+    /// Those of all interfaces.
+    pub(super) fn own_addresses() -> Option<impl Iterator<Item = IpAddr>> {
+        let interfaces = nix::ifaddrs::getifaddrs().ok()?;
+        Some(interfaces.filter_map(|interface| {
+            let address = interface.address?;
+            match (address.as_sockaddr_in(), address.as_sockaddr_in6()) {
+                (Some(v4), _) => Some(v4.ip().into()),
+                (None, Some(v6)) => Some(v6.ip().into()),
+                (None, None) => None,
+            }
+        }))
     }
 
     /// What one message of `sendmmsg` points to.
@@ -323,13 +346,18 @@ mod platform {
 #[cfg(not(target_os = "linux"))]
 mod platform {
     use std::io::{self, ErrorKind};
-    use std::net::{SocketAddr, UdpSocket};
+    use std::net::{IpAddr, SocketAddr, UdpSocket};
 
     use super::{HEADER_LENGTH, Incoming, Outgoing, Received};
 
     #[expect(clippy::unnecessary_wraps, reason = "elsewhere it can fail")]
     pub(super) fn prepare(_: &UdpSocket) -> io::Result<()> {
         Ok(())
+    }
+
+    /// Not known here.
+    pub(super) const fn own_addresses() -> Option<std::iter::Empty<IpAddr>> {
+        None
     }
 
     pub(super) fn send(udp: &UdpSocket, batch: &[Outgoing]) -> io::Result<usize> {
@@ -445,6 +473,16 @@ mod tests {
         }
         let lengths: Vec<_> = receive_all(&mut sockets, 6).iter().map(|datagram| datagram.length).collect();
         assert_eq!(lengths, [0, 1, 47, 48, 48, 48]);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn this_hosts_addresses_are_its_own_and_no_others() {
+        let sockets = UdpSockets::default();
+        let own = |address: &str| sockets.may_be_own(ReferenceId::of_address(address.parse().unwrap()));
+        assert!(own("127.0.0.1") && own("::1"));
+        // For documentation (RFC 5737, RFC 3849): no host has them.
+        assert!(!own("203.0.113.77") && !own("2001:db8::77"));
     }
 
     #[test]

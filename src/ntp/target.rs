@@ -61,6 +61,9 @@ impl Target {
         if reply.stratum < 2 || address.is_ipv4() && reply.reference_id.as_ipv4().is_loopback() {
             return None;
         }
+        if !sockets.may_be_own(reply.reference_id) {
+            return None;
+        }
         *self.local.get_or_insert_with(|| sockets.local_address(address))
     }
 

@@ -4,7 +4,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::packet::HEADER_LENGTH;
+use super::packet::{HEADER_LENGTH, ReferenceId};
 use super::sockets::UdpSockets;
 use crate::time::Timestamp;
 
@@ -33,6 +33,13 @@ pub trait Sockets {
 
     /// Sleeps until a datagram arrives, at most for `timeout`. Waking too early is harmless.
     fn wait(&mut self, timeout: Duration);
+
+    /// Whether `id` may be the reference identifier of one of this host's addresses: only then [`Self::local_address`] is
+    /// asked whether it is the one on the way to a server. True where that isn't known.
+    fn may_be_own(&self, id: ReferenceId) -> bool {
+        let _ = id;
+        true
+    }
 
     /// Which of this host's addresses a datagram there would leave from, where that is known. Nothing is sent.
     fn local_address(&self, towards: SocketAddr) -> Option<IpAddr>;
