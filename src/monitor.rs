@@ -46,8 +46,8 @@ use shared::Shared;
 
 /// Measures at start and then at an interval, and says what time it is in between.
 ///
-/// It is a [`TimeSource`]: hand it to a validator, in an [`Arc`]. Dropping it ends its thread, after the round
-/// that it is in.
+/// It is a [`TimeSource`]: hand it to a validator, in an [`Arc`]. Dropping it ends its thread, also in the
+/// middle of a round.
 ///
 /// ```no_run
 /// use skewgate::{monitor::Monitor, time::TimeSource};

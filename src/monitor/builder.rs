@@ -7,7 +7,7 @@ use super::Monitor;
 use super::keeper::Keeper;
 use super::shared::Shared;
 use crate::clock::{Rules, RulesError};
-use crate::ntp::{Options, Source, Transport, Udp};
+use crate::ntp::{Options, Sockets, Source, Transport, Udp};
 use crate::time::LocalClock;
 use crate::time::os::OsClock;
 
@@ -114,7 +114,25 @@ impl MonitorBuilder {
     pub(super) fn keeper(self, dice: Box<dyn FnMut() -> u32 + Send>) -> Result<Keeper, RulesError> {
         let Self { sources, options, interval, clock, transport } = self;
         Rules::new(sources.len(), options.quorum, options.allow_single, options.limits)?;
-        Ok(Keeper::new(sources, options, interval, transport, Arc::new(Shared::new(clock)), dice))
+        let shared = Arc::new(Shared::new(clock));
+        let transport = WhileWanted { transport, shared: Arc::clone(&shared) };
+        Ok(Keeper::new(sources, options, interval, Box::new(transport), shared, dice))
+    }
+}
+
+/// A transport whose rounds end when the monitor does.
+struct WhileWanted {
+    transport: Arc<dyn Transport>,
+    shared: Arc<Shared>,
+}
+
+impl Transport for WhileWanted {
+    fn open(&self) -> Box<dyn Sockets> {
+        self.transport.open()
+    }
+
+    fn cancelled(&self) -> bool {
+        self.shared.state().stop || self.transport.cancelled()
     }
 }
 

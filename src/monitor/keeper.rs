@@ -29,7 +29,7 @@ pub(super) struct Keeper {
     sources: Vec<Source>,
     options: Options,
     interval: Duration,
-    transport: Arc<dyn Transport>,
+    transport: Box<dyn Transport>,
     pub(super) shared: Arc<Shared>,
     dice: Box<dyn FnMut() -> u32 + Send>,
     /// For each source: the kiss that is obeyed, and what was last told of it.
@@ -95,7 +95,7 @@ impl Keeper {
         sources: Vec<Source>,
         options: Options,
         interval: Duration,
-        transport: Arc<dyn Transport>,
+        transport: Box<dyn Transport>,
         shared: Arc<Shared>,
         dice: Box<dyn FnMut() -> u32 + Send>,
     ) -> Self {

@@ -337,3 +337,20 @@ fn a_panic_in_a_round_is_not_the_end() {
     monitor.wait_ready(Duration::from_secs(5)).unwrap();
     assert!(monitor.health().counts.failed_rounds >= 1);
 }
+
+#[test]
+fn a_dropped_monitor_does_not_wait_for_its_round_to_end() {
+    let silent = server(Script::silent());
+    let pace = Pace { timeout: Duration::from_secs(600), ..Pace::default() };
+    let monitor = Monitor::builder()
+        .source(Source::new(silent.address().into()))
+        .options(Options { pace, allow_single: true, ..Options::default() })
+        .spawn()
+        .unwrap();
+    while silent.requests() == 0 {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let start = OsClock.raw();
+    drop(monitor);
+    assert!(OsClock.raw() - start < SignedDuration::from_secs(60), "not the ten minutes of the round");
+}

@@ -183,7 +183,7 @@ pub fn ask_over(
     clock: &dyn LocalClock,
 ) -> Vec<Answer> {
     let targets = targets.into_iter().map(Into::into).collect();
-    converse(targets, options, clock, transport.open())
+    converse(targets, options, clock, transport)
 }
 
 #[cfg(test)]

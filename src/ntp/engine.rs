@@ -19,13 +19,16 @@ use super::sockets::BATCH;
 use super::stamp::Stamps;
 use super::target::{Strays, Target};
 use super::timers::Timers;
-use super::transport::{Incoming, Outgoing, Sockets};
+use super::transport::{Incoming, Outgoing, Sockets, Transport};
 use super::{Refusal, SourceError, Stray};
 use crate::clock::MaxDrift;
 use crate::time::{LocalClock, RawInstant, SignedDuration};
 
 /// After a pause, so many packets may be made up for at once.
 const BURST: i64 = 32;
+
+/// How long a wait goes on before it is asked whether the result is wanted still.
+pub(super) const LOOK_UP: Duration = Duration::from_millis(100);
 
 /// How the sources are asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,8 +71,9 @@ pub(super) fn converse(
     targets: Vec<Addresses>,
     options: &AskOptions,
     clock: &dyn LocalClock,
-    mut sockets: Box<dyn Sockets>,
+    transport: &dyn Transport,
 ) -> Vec<Answer> {
+    let mut sockets = transport.open();
     let AskOptions { pace, reply_limits: limits, max_drift } = options;
     // In place, where it fits: the targets take the memory of their addresses, and the answers that of the targets.
     let targets: Vec<_> = targets.into_iter().map(Target::new).collect();
@@ -89,6 +93,7 @@ pub(super) fn converse(
         limits,
         max_drift: *max_drift,
         clock,
+        transport,
         sockets,
         stamps: Stamps::new(clock.system()),
         targets,
@@ -109,6 +114,7 @@ struct Engine<'a> {
     limits: &'a ReplyLimits,
     max_drift: MaxDrift,
     clock: &'a dyn LocalClock,
+    transport: &'a dyn Transport,
     sockets: Box<dyn Sockets>,
     stamps: Stamps,
     targets: Vec<Target>,
@@ -145,12 +151,15 @@ impl Engine<'_> {
             if self.ready.is_empty() && self.timers.nobody_rests() && self.in_flight.is_empty() {
                 return;
             }
+            if self.transport.cancelled() {
+                return;
+            }
             if self.receive() {
                 continue;
             }
             let pause = self.idle_until().map_or(SignedDuration::ZERO, |next| next - self.clock.raw());
             if pause > SignedDuration::ZERO {
-                self.sockets.wait(pause.unsigned_abs());
+                self.sockets.wait(pause.unsigned_abs().min(LOOK_UP));
             }
         }
     }

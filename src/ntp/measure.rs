@@ -145,8 +145,8 @@ pub(crate) fn measure_except(
     Rules::new(sources.len(), options.quorum, options.allow_single, options.limits)?;
     // From before the first exchange: a suspend in the middle of the round voids its estimate too.
     let suspended = clock.suspended();
-    let mut resolved =
-        resolve(sources.iter().map(Source::address), options.family, options.resolve_timeout, clock);
+    let addresses = sources.iter().map(Source::address);
+    let mut resolved = resolve(addresses, options.family, options.resolve_timeout, clock, transport);
     for (found, resting) in resolved.iter_mut().zip(resting) {
         if let Some(kiss) = *resting {
             *found = Err(SourceError::Kiss(kiss));

@@ -4,8 +4,9 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::mpsc;
 use std::time::Duration;
 
+use super::engine::LOOK_UP;
 use super::source::Host;
-use super::{SourceAddr, SourceError};
+use super::{SourceAddr, SourceError, Transport};
 use crate::time::LocalClock;
 
 /// Which addresses of a name are used.
@@ -47,13 +48,15 @@ pub(super) fn resolve<'a>(
     family: Family,
     deadline: Duration,
     clock: &dyn LocalClock,
+    transport: &dyn Transport,
 ) -> Vec<Result<Vec<SocketAddr>, SourceError>> {
     let start = clock.raw();
     let lookups: Vec<_> = sources.map(Lookup::start).collect();
-    let finish = |lookup: Lookup| {
-        let left = deadline.saturating_sub((clock.raw() - start).unsigned_abs());
-        pick(lookup.finish(left, deadline)?, family)
+    let left = || match transport.cancelled() {
+        true => Duration::ZERO,
+        false => deadline.saturating_sub((clock.raw() - start).unsigned_abs()),
     };
+    let finish = |lookup: Lookup| pick(lookup.finish(&left, deadline)?, family);
     lookups.into_iter().map(finish).collect()
 }
 
@@ -86,12 +89,17 @@ impl Lookup {
 
     /// Waits for the time that is left. They run side by side, so those behind the first are mostly done by the time
     /// that they are looked at.
-    fn finish(self, left: Duration, deadline: Duration) -> Result<Vec<SocketAddr>, SourceError> {
+    fn finish(self, left: &dyn Fn() -> Duration, deadline: Duration) -> Result<Vec<SocketAddr>, SourceError> {
         let found = match self {
             Self::Done(address) => return Ok(vec![address]),
-            Self::Running(receiver) => {
-                receiver.recv_timeout(left).map_err(|_| SourceError::ResolveTimeout { deadline })?
-            }
+            Self::Running(receiver) => loop {
+                let wait = left();
+                match receiver.recv_timeout(wait.min(LOOK_UP)) {
+                    Ok(found) => break found,
+                    Err(mpsc::RecvTimeoutError::Timeout) if !wait.is_zero() => {}
+                    Err(_) => return Err(SourceError::ResolveTimeout { deadline }),
+                }
+            },
             Self::Failed(error) => Err(error),
         };
         found.map_err(|error| SourceError::Unresolved { detail: error.to_string() })
@@ -113,11 +121,12 @@ fn pick(addresses: Vec<SocketAddr>, family: Family) -> Result<Vec<SocketAddr>, S
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ntp::Udp;
     use crate::time::os::OsClock;
 
     fn resolve_one(text: &str, family: Family) -> Result<Vec<SocketAddr>, SourceError> {
         let source: SourceAddr = text.parse().unwrap();
-        resolve([&source].into_iter(), family, Duration::from_secs(5), &OsClock).remove(0)
+        resolve([&source].into_iter(), family, Duration::from_secs(5), &OsClock, &Udp).remove(0)
     }
 
     #[test]

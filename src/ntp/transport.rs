@@ -13,6 +13,11 @@ use crate::time::Timestamp;
 pub trait Transport: Send + Sync {
     /// Sockets for one round: on ports that nobody outside of this host can know (RFC 9109).
     fn open(&self) -> Box<dyn Sockets>;
+
+    /// True once nobody wants the result any more: the round ends within about a tenth of a second, with what it has.
+    fn cancelled(&self) -> bool {
+        false
+    }
 }
 
 /// What a round sends and receives with.
