@@ -60,15 +60,21 @@ impl TimeSource for SimTime {
 
 /// A host in a simulated world: true time is known, and its clocks are wrong in ways that can be set.
 ///
+/// It has the clocks of Linux. The raw one runs at a rate of its own. REALTIME, BOOTTIME and MONOTONIC run together at another one:
+/// a time daemon corrects them, and slews them by up to 83,333 ppm (chrony's limit). A step moves REALTIME alone, and
+/// suspends are what BOOTTIME − MONOTONIC counts.
+///
 /// ```
 /// use skewgate::time::{LocalClock, SignedDuration, sim::SimClock};
 /// use std::time::Duration;
 ///
 /// let host = SimClock::new("2026-01-01T00:00:00Z".parse()?);
 /// host.set_rate_error_ppb(50_000); // the raw clock runs 50 ppm fast
-/// let start = host.raw();
+/// host.set_system_rate_error_ppb(-83_333_000); // chrony slews the system clock back
+/// let (start, system) = (host.raw(), host.system());
 /// host.advance(Duration::from_secs(100));
 /// assert_eq!(host.raw() - start, SignedDuration::from_millis(100_005));
+/// assert_eq!(host.system().realtime - system.realtime, SignedDuration::from_micros(91_666_700));
 /// # Ok::<(), skewgate::time::TimeError>(())
 /// ```
 #[derive(Debug)]
@@ -78,29 +84,80 @@ pub struct SimClock {
 
 #[derive(Clone, Copy, Debug)]
 struct World {
-    booted: Timestamp,
     truth: Timestamp,
-    /// Nanoseconds in 2³² parts, so that a small rate error is not lost in many short steps.
-    raw_fine: i128,
-    rate_error_ppb: i64,
-    system_offset: SignedDuration,
+    raw: Counter,
+    /// BOOTTIME, from which the other two differ by what follows.
+    boottime: Counter,
+    realtime_minus_boottime: SignedDuration,
     suspended: SignedDuration,
+    reading_time: Duration,
 }
 
-const FINE: i128 = 1 << 32;
+/// A clock that counts nanoseconds at a rate of its own. Nothing is lost to rounding, however short the steps are.
+#[derive(Clone, Copy, Debug)]
+struct Counter {
+    nanos: i64,
+    /// Billionths of a nanosecond.
+    rest: i128,
+    rate_error_ppb: i64,
+}
+
+const BILLION: i128 = 1_000_000_000;
+
+impl Counter {
+    const AT_BOOT: Self = Self { nanos: 0, rest: 0, rate_error_ppb: 0 };
+
+    fn advance(&mut self, length: SignedDuration) {
+        let rate = BILLION + i128::from(self.rate_error_ppb);
+        let counted = i128::from(length.as_nanos()) * rate + self.rest;
+        let whole = SignedDuration::saturating_from_nanos(counted.div_euclid(BILLION));
+        self.nanos = self.nanos.saturating_add(whole.as_nanos());
+        self.rest = counted.rem_euclid(BILLION);
+    }
+
+    const fn raw(&self) -> RawInstant {
+        RawInstant::from_nanos(self.nanos)
+    }
+
+    const fn since_boot(&self) -> SignedDuration {
+        SignedDuration::from_nanos(self.nanos)
+    }
+}
+
+impl World {
+    fn advance(&mut self, length: Duration) {
+        let length = SignedDuration::from(length);
+        self.truth = self.truth + length;
+        self.raw.advance(length);
+        self.boottime.advance(length);
+    }
+
+    /// What a clock shows, and the time that reading it takes is over.
+    fn read<T>(&mut self, clock: impl Fn(&Self) -> T) -> T {
+        let shown = clock(self);
+        if !self.reading_time.is_zero() {
+            self.advance(self.reading_time);
+        }
+        shown
+    }
+
+    fn realtime(&self) -> Timestamp {
+        Timestamp::from_unix_nanos(0) + self.realtime_minus_boottime + self.boottime.since_boot()
+    }
+}
 
 impl SimClock {
-    /// A host whose clocks are all right, at this true time.
+    /// A host that boots at this true time, with clocks that are all right and read in no time.
     #[must_use]
     pub const fn new(truth: Timestamp) -> Self {
         Self {
             world: Mutex::new(World {
-                booted: truth,
                 truth,
-                raw_fine: 0,
-                rate_error_ppb: 0,
-                system_offset: SignedDuration::ZERO,
+                raw: Counter::AT_BOOT,
+                boottime: Counter::AT_BOOT,
+                realtime_minus_boottime: SignedDuration::from_nanos(truth.as_unix_nanos()),
                 suspended: SignedDuration::ZERO,
+                reading_time: Duration::ZERO,
             }),
         }
     }
@@ -111,51 +168,68 @@ impl SimClock {
         lock(&self.world).truth
     }
 
-    /// Lets true time pass; the raw clock follows at its own rate.
+    /// Lets true time pass; each clock follows at its own rate.
     pub fn advance(&self, length: Duration) {
-        let mut world = lock(&self.world);
-        let nanos = i128::from(SignedDuration::from(length).as_nanos());
-        world.truth = world.truth + SignedDuration::from(length);
-        world.raw_fine += nanos * FINE + nanos * FINE * i128::from(world.rate_error_ppb) / 1_000_000_000;
+        lock(&self.world).advance(length);
     }
 
-    /// From here on the raw clock runs fast by so many parts in 10⁹.
+    /// From here on the raw clock runs fast by so many parts in 10⁹ of true time. Whoever wants a rate that wanders sets it
+    /// again and again.
     pub fn set_rate_error_ppb(&self, rate_error_ppb: i64) {
-        lock(&self.world).rate_error_ppb = rate_error_ppb;
+        lock(&self.world).raw.rate_error_ppb = rate_error_ppb;
     }
 
-    /// Sets the system clock this much ahead of the truth.
+    /// From here on REALTIME, BOOTTIME and MONOTONIC run fast by so many parts in 10⁹ of true time: what is left of the
+    /// clock's error after a time daemon corrected its frequency, and while it slews, the slew. The raw clock is not touched.
+    pub fn set_system_rate_error_ppb(&self, rate_error_ppb: i64) {
+        lock(&self.world).boottime.rate_error_ppb = rate_error_ppb;
+    }
+
+    /// Steps the system clock (REALTIME) so that it is this much ahead of the truth.
     pub fn set_system_offset(&self, ahead: SignedDuration) {
-        lock(&self.world).system_offset = ahead;
+        let mut world = lock(&self.world);
+        let by = world.truth + ahead - world.realtime();
+        world.realtime_minus_boottime += by;
     }
 
-    /// Suspends the host: true time passes, the raw clock stands still.
+    /// Steps the system clock (REALTIME) by so much.
+    pub fn step_system(&self, by: SignedDuration) {
+        lock(&self.world).realtime_minus_boottime += by;
+    }
+
+    /// Suspends the host: true time passes, REALTIME and BOOTTIME are set right for it afterwards, MONOTONIC and the raw clock
+    /// stand still.
     pub fn suspend(&self, length: Duration) {
+        let length = SignedDuration::from(length);
         let mut world = lock(&self.world);
-        world.truth = world.truth + SignedDuration::from(length);
-        world.suspended += SignedDuration::from(length);
+        world.truth = world.truth + length;
+        world.suspended += length;
+        world.boottime.nanos = world.boottime.nanos.saturating_add(length.as_nanos());
+    }
+
+    /// From here on so much true time passes after each reading of a clock: a bracketed reading of the system clock is
+    /// three of these wide. A long one, set for a moment, is a process that is interrupted between two readings.
+    pub fn set_reading_time(&self, length: Duration) {
+        lock(&self.world).reading_time = length;
     }
 }
 
 impl LocalClock for SimClock {
     fn raw(&self) -> RawInstant {
-        let nanos = lock(&self.world).raw_fine.div_euclid(FINE);
-        RawInstant::from_nanos(SignedDuration::saturating_from_nanos(nanos).as_nanos())
+        lock(&self.world).read(|world| world.raw.raw())
     }
 
     fn suspended(&self) -> SignedDuration {
-        lock(&self.world).suspended
+        // BOOTTIME − MONOTONIC: both run at one rate, and only a suspend tells them apart.
+        lock(&self.world).read(|world| world.suspended)
     }
 
     fn system(&self) -> SystemReading {
-        let raw = self.raw();
-        let world = lock(&self.world);
-        SystemReading {
-            before: raw,
-            realtime: world.truth + world.system_offset,
-            boottime: world.truth - world.booted,
-            after: raw,
-        }
+        let mut world = lock(&self.world);
+        let before = world.read(|world| world.raw.raw());
+        let realtime = world.read(World::realtime);
+        let boottime = world.read(|world| world.boottime.since_boot());
+        SystemReading { before, realtime, boottime, after: world.raw.raw() }
     }
 }
 
@@ -208,7 +282,7 @@ mod tests {
             host.advance(Duration::from_nanos(1_000));
         }
         let gained = (host.raw() - start).as_nanos() - 1_000_000_000;
-        assert!((999..=1_000).contains(&gained), "{gained}");
+        assert_eq!(gained, 1_000);
     }
 
     #[test]
@@ -219,6 +293,57 @@ mod tests {
         assert_eq!(host.raw(), raw);
         assert_eq!(host.truth() - truth, SignedDuration::from_secs(60));
         assert_eq!(host.suspended(), SignedDuration::from_secs(60));
+    }
+
+    #[test]
+    fn a_slew_takes_realtime_and_boottime_along_and_leaves_the_raw_clock_alone() {
+        let host = SimClock::new(Timestamp::from_unix_nanos(0));
+        for (rate_ppb, counted_ms) in [(83_333_000, 1_083_333), (-83_333_000, 916_667), (0, 1_000_000)] {
+            host.set_system_rate_error_ppb(rate_ppb);
+            let (raw, before) = (host.raw(), host.system());
+            host.advance(Duration::from_secs(1_000));
+            let after = host.system();
+            assert_eq!(host.raw() - raw, SignedDuration::from_secs(1_000));
+            assert_eq!(after.realtime - before.realtime, SignedDuration::from_millis(counted_ms));
+            assert_eq!(after.boottime - before.boottime, SignedDuration::from_millis(counted_ms));
+            assert_eq!((after.since_boot(), host.suspended()), (before.since_boot(), SignedDuration::ZERO));
+        }
+    }
+
+    #[test]
+    fn a_step_moves_realtime_alone() {
+        let host = SimClock::new(Timestamp::from_unix_nanos(0));
+        host.advance(Duration::from_secs(1));
+        let before = host.system();
+        host.step_system(SignedDuration::from_millis(-300));
+        let after = host.system();
+        assert_eq!(after.realtime - before.realtime, SignedDuration::from_millis(-300));
+        assert_eq!((after.boottime, after.after), (before.boottime, before.after));
+        host.set_system_offset(SignedDuration::from_secs(40));
+        assert_eq!(host.system().realtime - host.truth(), SignedDuration::from_secs(40));
+    }
+
+    #[test]
+    fn a_suspend_is_no_step() {
+        let host = SimClock::new(Timestamp::from_unix_nanos(0));
+        let before = host.system();
+        host.suspend(Duration::from_secs(60));
+        let after = host.system();
+        assert_eq!((after.since_boot(), after.after), (before.since_boot(), before.after));
+        assert_eq!(after.boottime - before.boottime, SignedDuration::from_secs(60));
+        assert_eq!(after.realtime, host.truth());
+    }
+
+    #[test]
+    fn readings_take_the_time_they_are_told_to() {
+        let host = SimClock::new(Timestamp::from_unix_nanos(0));
+        host.set_reading_time(Duration::from_nanos(30));
+        let first = host.raw();
+        let reading = host.system();
+        assert_eq!((reading.before - first).as_nanos(), 30);
+        assert_eq!((reading.after - reading.before).as_nanos(), 90);
+        assert_eq!(reading.realtime.as_unix_nanos(), reading.before.as_nanos() + 30);
+        assert_eq!(reading.boottime.as_nanos(), reading.before.as_nanos() + 60);
     }
 
     #[test]
