@@ -19,8 +19,8 @@ pub struct Selection {
     pub agreeing: usize,
     /// F = ⌊(m − 1)/2⌋ for m usable votes.
     pub tolerated_liars: usize,
-    /// Two regions apart from each other are each covered by a quorum or all but one of it: somebody lies,
-    /// and who can't be told with confidence.
+    /// Two regions apart from each other are each covered by at least two votes, or by all but one of a quorum: somebody
+    /// lies, and who can't be told with confidence. A lone dissenter among four or more is a falseticker, no party.
     pub contested: bool,
 }
 
@@ -58,8 +58,8 @@ pub fn select(votes: &[OffsetInterval], configured: usize, quorum: usize) -> Res
     let Some(bound) = coverage.hull(needed) else {
         return Err(NoEstimate::TooManyDisagree { agreeing, usable, needed });
     };
-    // One lone dissenter is a falseticker; two that agree with each other are a party.
-    let party = quorum.saturating_sub(1).max(2);
+    // One lone dissenter is a falseticker, unless the others are only one more; two that agree with each other are a party.
+    let party = quorum.saturating_sub(1).clamp(1, 2);
     Ok(Selection { bound, best, agreeing, tolerated_liars, contested: coverage.parties(party) > 1 })
 }
 
@@ -177,6 +177,18 @@ mod tests {
         let selection = select(&[offset(0, 10), offset(1, 11), offset(2, 12), liar], 5, 3).unwrap();
         assert!(!selection.contested && !selection.is_truechimer(liar));
         assert!(selection.is_truechimer(offset(0, 10)));
+    }
+
+    #[test]
+    fn one_against_two_contests_and_so_do_two_against_many() {
+        let (here, there) = (offset(0, 10), offset(50, 60));
+        assert!(select(&[here, here, there], 3, 2).unwrap().contested);
+        assert!(!select(&[here, here, here, there], 4, 3).unwrap().contested);
+        let seven = [[here; 5].as_slice(), &[there; 2]].concat();
+        assert!(select(&seven, 7, 4).unwrap().contested);
+        // Two falsetickers that don't agree with each other are no party.
+        let scattered = [[here; 5].as_slice(), &[there, offset(90, 99)]].concat();
+        assert!(!select(&scattered, 7, 4).unwrap().contested);
     }
 
     #[test]

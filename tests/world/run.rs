@@ -148,7 +148,7 @@ impl Scene {
         let (wrong, right) = (wrong_votes.len(), right_votes.len());
         let tolerated = usable.saturating_sub(1) / 2;
         let quorum = self.options.quorum.unwrap_or(self.kinds.len() / 2 + 1);
-        let enough = quorum.saturating_sub(1).max(2);
+        let enough = quorum.saturating_sub(1).clamp(1, 2);
         let apart = wrong > 0 && right > 0 && are_apart(&wrong_votes, &right_votes);
         let estimate = measured.estimate;
         let mut outcome = Outcome {

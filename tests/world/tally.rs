@@ -128,7 +128,7 @@ impl std::fmt::Display for Tally {
         for (name, beyond) in [
             ("more liars than are tolerated", &self.beyond),
             ("of these, all in agreement and apart from all of the honest", &self.apart),
-            ("of these, the honest at least Q - 1 and two", &self.apart_from_a_party),
+            ("of these, the honest at least two, or Q - 1", &self.apart_from_a_party),
         ] {
             let share = |part: u64| {
                 let thousandths = (part * 1_000 + beyond.runs() / 2).checked_div(beyond.runs()).unwrap_or(0);
