@@ -59,6 +59,8 @@ enum Event {
     Suspend(u64),
     /// The raw clock runs fast by so many parts in 10⁹ from now on.
     Rate(i64),
+    /// A time daemon lets the system clock run fast by so many parts in 10⁹ from now on: slews it.
+    Slew(i64),
     /// Likewise once the next request is on its way: in the middle of a round.
     SuspendInRound(u64),
     StepInRound(i64),
@@ -122,10 +124,8 @@ impl World {
 
     fn happen(&mut self, event: Event) {
         match event {
-            Event::Step(millis) => {
-                let ahead = self.clock.system().realtime - self.clock.truth();
-                self.clock.set_system_offset(ahead + SignedDuration::from_millis(millis));
-            }
+            Event::Step(millis) => self.clock.step_system(SignedDuration::from_millis(millis)),
+            Event::Slew(ppb) => self.clock.set_system_rate_error_ppb(ppb),
             Event::Suspend(seconds) => self.clock.suspend(Duration::from_secs(seconds)),
             Event::Rate(ppb) => self.clock.set_rate_error_ppb(ppb),
             Event::SuspendInRound(seconds) => self.in_round.push(Event::Suspend(seconds)),
@@ -327,6 +327,10 @@ fn a_day_with_everything_in_it() {
         (2 * HOUR, Event::Rate(-100_000)),
         (3 * HOUR, Event::Suspend(2_400)),
         (5 * HOUR, Event::StepInRound(-90_000)),
+        (HOUR + 1_800, Event::Slew(83_833_000)),
+        (HOUR + 1_900, Event::Slew(-500_000)),
+        (4 * HOUR, Event::Slew(-83_833_000)),
+        (4 * HOUR + 700, Event::Slew(0)),
         (9 * HOUR, Event::Rate(70_000)),
         (17 * HOUR + 50, Event::SuspendInRound(1)),
         (19 * HOUR, Event::Suspend(5)),
@@ -375,11 +379,12 @@ fn any_plan(seed: u64) -> Plan {
     let mut dice = Dice(seed);
     let mut events = Vec::new();
     for _ in 0..24 {
-        let event = match dice.below(6) {
+        let event = match dice.below(8) {
             0 => Event::Step(dice.below(200_000) - 100_000),
             1 => Event::Suspend(1 + dice.roll() % 7_200),
             2 => Event::SuspendInRound(1 + dice.roll() % 600),
             3 => Event::StepInRound(dice.below(10_000) - 5_000),
+            4 | 5 => Event::Slew(dice.below(167_666_001) - 83_833_000),
             _ => Event::Rate(dice.below(200_001) - 100_000),
         };
         events.push((dice.below(24 * HOUR), event));
