@@ -23,6 +23,7 @@ mod matching;
 mod secret;
 mod step;
 mod totp;
+mod uri;
 
 pub use algorithm::Algorithm;
 pub use code::{Code, CodeText};
@@ -32,3 +33,4 @@ pub use matching::{Consecutive, MAX_CONSECUTIVE, Match, scan};
 pub use secret::Secret;
 pub use step::{StepRange, TimeStep};
 pub use totp::{Totp, TotpBuilder};
+pub use uri::{OtpauthUri, OtpauthUriBuilder, Parameter, Part, UriError, UriFlaw, UriKind};
