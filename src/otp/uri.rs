@@ -277,7 +277,8 @@ impl OtpauthUri {
         match self.kind {
             UriKind::Totp { period } => out.push_str(&format!("&period={}", period.as_secs())),
             UriKind::Hotp { counter } => out.push_str(&format!("&counter={counter}")),
-            UriKind::Steam => out.push_str("&period=30"),
+            // Aegis goes by the kind, pyotp and KeePassXC by the encoder.
+            UriKind::Steam => out.push_str("&period=30&encoder=steam"),
         }
         for (name, value) in self.extra.iter() {
             out.push('&');

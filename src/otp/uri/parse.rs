@@ -126,15 +126,9 @@ impl Reader {
         let Some(prefix) = prefix.filter(|prefix| !prefix.is_empty()) else {
             return Ok(parameter.map(str::to_owned));
         };
-        match parameter {
-            // Form encoding, which JavaScript and PHP write by default. Beside the label there is no doubt that the plus
-            // was meant as a space; without one it would be guessing.
-            Some(parameter) if parameter.replace('+', " ") == **prefix => {}
-            Some(parameter) if parameter != prefix.as_str() => {
-                self.flaw(UriFlaw::IssuerMismatch)?;
-                return Ok(Some(parameter.to_owned()));
-            }
-            _ => {}
+        if let Some(parameter) = parameter.filter(|parameter| !is_same_issuer(parameter, &prefix)) {
+            self.flaw(UriFlaw::IssuerMismatch)?;
+            return Ok(Some(parameter.to_owned()));
         }
         Ok(Some(prefix.to_string()))
     }
@@ -258,29 +252,48 @@ fn strip_scheme<'t>(text: &'t str, scheme: &str) -> Option<&'t str> {
 
 /// The issuer's prefix and the account.
 ///
-/// A colon as it is separates them, and `%3A` belongs to one of them (pyotp#174). Where there is only `%3A`, it
-/// separates (that is how Microsoft writes it), behind the whole of the issuer that the parameter names, or
-/// else at the first. Spaces before the account aren't part of it (Key URI format).
+/// A colon as it is separates them, and `%3A` belongs to one of them (pyotp#174); of several such colons it is the one behind what the
+/// parameter names (otplib leaves an issuer's colons as they are), or else the first. Where there is only `%3A`, it
+/// separates (that is how Microsoft writes it), by the same rule. Spaces before the account aren't part of
+/// it (Key URI format).
 fn split_label(
     text: &str,
     label: &str,
     issuer: Option<&str>,
 ) -> Result<(Option<Zeroizing<String>>, String), UriError> {
-    if let Some((prefix, account)) = label.split_once(':') {
-        let account = decode(text, account, Part::Label)?;
+    let is_issuer = |prefix: &str| issuer.is_some_and(|issuer| is_same_issuer(issuer, prefix));
+    let account = |account: &str| account.trim_start_matches(' ').to_owned();
+    let mut first = None;
+    for (colon, _) in label.match_indices(':') {
+        let (prefix, rest) = label.split_at(colon);
         let prefix = decode(text, prefix, Part::Label)?;
-        return Ok((Some(prefix), account.trim_start_matches(' ').to_owned()));
+        let found = is_issuer(&prefix);
+        if found || first.is_none() {
+            first = Some((prefix, rest));
+        }
+        if found {
+            break;
+        }
+    }
+    if let Some((prefix, rest)) = first {
+        let rest = decode(text, rest.strip_prefix(':').unwrap_or(rest), Part::Label)?;
+        return Ok((Some(prefix), account(&rest)));
     }
     let label = decode(text, label, Part::Label)?;
-    let behind_issuer = issuer
-        .filter(|issuer| !issuer.is_empty())
-        .and_then(|issuer| Some((issuer, label.strip_prefix(issuer)?.strip_prefix(':')?)));
-    Ok(match behind_issuer.or_else(|| label.split_once(':')) {
-        Some((prefix, account)) => {
-            (Some(Zeroizing::new(prefix.to_owned())), account.trim_start_matches(' ').to_owned())
+    let mut colons = label.match_indices(':').map(|(colon, _)| label.split_at(colon));
+    let split = colons.clone().find(|(prefix, _)| is_issuer(prefix)).or_else(|| colons.next());
+    Ok(match split {
+        Some((prefix, rest)) => {
+            (Some(Zeroizing::new(prefix.to_owned())), account(rest.strip_prefix(':').unwrap_or(rest)))
         }
-        None => (None, label.trim_start_matches(' ').to_owned()),
+        None => (None, account(&label)),
     })
+}
+
+/// True for equal ones, and for one in form encoding, which JavaScript and PHP write by default: beside the label there is no
+/// doubt that the plus was meant as a space, without it that would be guessing.
+fn is_same_issuer(parameter: &str, prefix: &str) -> bool {
+    parameter == prefix || parameter.replace('+', " ") == prefix
 }
 
 /// `part` must be a slice of `text`: errors say where in the whole of it.

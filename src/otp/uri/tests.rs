@@ -67,6 +67,11 @@ fn an_escaped_colon_separates_only_where_no_other_does() {
     assert_eq!(names("Provider%3Auser%40example.com?"), named("Provider", "user@example.com"));
     assert_eq!(names("Text%3A%20More%20Text%3ASecret?issuer=Text%3A%20More%20Text"), named(issuer, "Secret"));
     assert_eq!(names("AWS:arn%3Aaws:iam?"), named("AWS", "arn:aws:iam"));
+    // As otplib 13 writes it.
+    assert_eq!(names("Text:%20More%20Text:Se:cret?issuer=Text%3A%20More%20Text"), named(issuer, "Se:cret"));
+    assert_eq!(names("A:%20B:x?issuer=A%3A+B"), named("A: B", "x"));
+    let other = error(&format!("totp/A%3AB:c?issuer=A&secret={SECRET}"));
+    assert_eq!(other, UriFlaw::IssuerMismatch.into());
     assert_eq!(names(":ada?issuer=x"), named("x", "ada"));
     assert_eq!(names(":ada%3Ab?"), Err(UriError::AccountColon));
 
@@ -234,8 +239,9 @@ fn unknown_parameters_are_kept() {
 
 #[test]
 fn steams_three_spellings_are_one() {
-    let printed =
-        format!("otpauth://steam/Steam:gabe?secret={SECRET}&issuer=Steam&algorithm=SHA1&digits=5&period=30");
+    let printed = format!(
+        "otpauth://steam/Steam:gabe?secret={SECRET}&issuer=Steam&algorithm=SHA1&digits=5&period=30&encoder=steam"
+    );
     for rest in [
         "steam/Steam:gabe?digits=5&period=30&algorithm=SHA1&issuer=Steam&secret=", // Aegis
         "totp/Steam:gabe?issuer=Steam&encoder=steam&secret=",                      // KeePassXC
