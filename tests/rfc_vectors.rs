@@ -1,4 +1,4 @@
-//! The test vectors of RFC 4226, Appendix D, and RFC 6238, Appendix B, from `tests/vectors/`.
+//! The test vectors of RFC 4226, Appendix D, and RFC 6238, Appendix B, and the examples of RFC 6030, from `tests/vectors/`.
 
 use skewgate::otp::{Algorithm, Digits, Hotp, Secret, TimeStep, Totp};
 use skewgate::time::Timestamp;
@@ -57,4 +57,73 @@ fn rfc_6238_appendix_b() {
         }
     }
     assert_eq!(beyond, 3, "only the year 2603 is beyond a Timestamp");
+}
+
+/// RFC 6030's examples: their secrets are the one of RFC 4226, Appendix D, so that its codes must come out.
+#[cfg(feature = "pskc")]
+mod rfc_6030 {
+    use skewgate::otp::import::pskc::{PskcKey, PskcReader, Tokens};
+    use skewgate::otp::{Algorithm, Digits, SecretError, UriKind};
+
+    const PRE_SHARED: [u8; 16] =
+        [0x12, 0x34, 0x56, 0x78, 0x90, 0x12, 0x34, 0x56, 0x78, 0x90, 0x12, 0x34, 0x56, 0x78, 0x90, 0x12];
+
+    #[expect(clippy::unwrap_used, reason = "a key that makes no token must fail the test")]
+    fn check_key(key: &PskcKey) {
+        assert_eq!(key.secret().expose_bytes(), b"12345678901234567890");
+        assert_eq!((key.algorithm(), key.digits()), (Algorithm::Sha1, Digits::EIGHT));
+        assert_eq!(key.kind(), UriKind::Hotp { counter: 0 });
+        let (hotp, counter) = key.uri().build().unwrap().hotp().unwrap();
+        assert_eq!(&*hotp.code_at(counter).expose(), "84755224");
+    }
+
+    fn only(tokens: &Tokens) -> &PskcKey {
+        assert_eq!((tokens.keys.len(), &tokens.refused[..]), (1, &[][..]));
+        &tokens.keys[0]
+    }
+
+    #[test]
+    fn figure_2_has_four_bytes_and_is_legacy() {
+        let file = include_str!("vectors/rfc6030/figure2.xml");
+        let strict = PskcReader::new().read(file).unwrap();
+        assert_eq!(strict.refused[0].id.as_deref(), Some("12345678"));
+        assert_eq!(strict.refused[0].reason, SecretError::TooShort { got: 4 }.into());
+        let tokens = PskcReader::new().short_legacy().read(file).unwrap();
+        let key = only(&tokens);
+        assert_eq!(key.secret().expose_bytes(), b"1234");
+        assert_eq!((key.id(), key.issuer(), key.serial()), ("12345678", Some("Issuer-A"), None));
+        assert_eq!(key.digits(), Digits::SIX);
+    }
+
+    #[test]
+    fn figure_3_names_device_and_user() {
+        let tokens = PskcReader::new().read(include_str!("vectors/rfc6030/figure3.xml")).unwrap();
+        let key = only(&tokens);
+        check_key(key);
+        assert_eq!((key.manufacturer(), key.serial()), (Some("Manufacturer"), Some("987654321")));
+        assert_eq!(key.user(), Some("UID=jsmith,DC=example-bank,DC=net"));
+    }
+
+    #[test]
+    fn figure_6_opens_with_the_pre_shared_key() {
+        let file = include_str!("vectors/rfc6030/figure6.xml");
+        check_key(only(&PskcReader::new().pre_shared_key(&PRE_SHARED).read(file).unwrap()));
+    }
+
+    #[test]
+    fn figure_7_opens_with_the_password() {
+        let file = include_str!("vectors/rfc6030/figure7.xml");
+        check_key(only(&PskcReader::new().password("qwerty").read(file).unwrap()));
+    }
+
+    #[test]
+    fn figure_10_has_four_tokens_with_dates() {
+        let tokens = PskcReader::new().read(include_str!("vectors/rfc6030/figure10.xml")).unwrap();
+        assert!(tokens.refused.is_empty());
+        tokens.keys.iter().for_each(check_key);
+        assert_eq!(tokens.keys.iter().map(PskcKey::id).collect::<Vec<_>>(), ["1", "2", "3", "4"]);
+        let last = &tokens.keys[3];
+        assert_eq!(last.start(), "2006-04-01T00:00:00Z".parse().ok());
+        assert_eq!(last.expiry(), "2006-04-30T00:00:00Z".parse().ok());
+    }
 }

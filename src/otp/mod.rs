@@ -6,6 +6,8 @@
 //! &str ─► Code ┴─► scan(window, watermark) ──► Match   what a validator does
 //! ```
 //!
+//! [`OtpauthUri`] is what an app scans at enrolment, and [`import`] reads tokens from elsewhere.
+//!
 //! Everything here is pure: no clock is read, and randomness is drawn in [`Secret::generate`] alone.
 //!
 //! What an attacker may learn from time: how wide the window is, how many codes were tried, how many digits
@@ -19,6 +21,7 @@ mod code;
 mod error;
 mod hmac;
 mod hotp;
+pub mod import;
 mod matching;
 mod secret;
 mod step;

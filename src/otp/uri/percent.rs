@@ -35,7 +35,7 @@ pub(super) const fn is_allowed(byte: u8) -> bool {
 
 /// Writes `text` with everything but unreserved characters escaped: a space is `%20`, since apps show a `+`
 /// as it is (pyotp#47), a plus `%2B`, since some take it for a space, and a colon `%3A` (pyotp#174).
-pub(super) fn encode_into(out: &mut String, text: &str) {
+pub(in crate::otp) fn encode_into(out: &mut String, text: &str) {
     for byte in text.bytes() {
         if is_unreserved(byte) {
             out.push(char::from(byte));
@@ -48,7 +48,7 @@ pub(super) fn encode_into(out: &mut String, text: &str) {
 }
 
 /// How many bytes [`encode_into`] writes.
-pub(super) fn encoded_len(text: &str) -> usize {
+pub(in crate::otp) fn encoded_len(text: &str) -> usize {
     text.bytes().map(|byte| if is_unreserved(byte) { 1 } else { 3 }).sum()
 }
 
