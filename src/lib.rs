@@ -63,6 +63,7 @@
 //! | `ntp` | yes | [`ntp`] and [`monitor`]: the only code that opens sockets | where the time comes from elsewhere |
 //! | `migration` | no | `otp::import::migration`: Google Authenticator's exports | where nobody's tokens are imported |
 //! | `pskc` | no | `otp::import::pskc`: hardware tokens (RFC 6030) | where tokens are apps |
+//! | `qr` | no | `otp::qr`: QR codes as SVG, PNG and text | where a browser draws them |
 //! | `cli` | no | what the binary `skew-check` needs | nothing of it is in the library |
 //!
 //! A feature adds items; it changes no signature, no field and no behaviour.

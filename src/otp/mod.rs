@@ -6,7 +6,7 @@
 //! &str ─► Code ┴─► scan(window, watermark) ──► Match   what a validator does
 //! ```
 //!
-//! [`OtpauthUri`] is what an app scans at enrolment, and [`import`] reads tokens from elsewhere.
+//! [`OtpauthUri`] is what an app scans at enrolment, `qr` draws it, and [`import`] reads tokens from elsewhere.
 //!
 //! Everything here is pure: no clock is read, and randomness is drawn in [`Secret::generate`] alone.
 //!
@@ -23,6 +23,9 @@ mod hmac;
 mod hotp;
 pub mod import;
 mod matching;
+#[cfg(feature = "qr")]
+#[cfg_attr(docsrs, doc(cfg(feature = "qr")))]
+pub mod qr;
 mod secret;
 mod step;
 mod totp;
