@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use super::percent::{self, DecodeError};
 use super::{OtpauthUri, Parameter, Part, UriError, UriFlaw, UriKind};
-use crate::otp::{Algorithm, Digits, Secret, Totp, TotpError};
+use crate::otp::{Algorithm, Digits, Secret, Totp};
 
 /// How many characters a Steam code has.
 const STEAM_CHARACTERS: u64 = 5;
@@ -135,15 +135,9 @@ impl Reader {
 
     fn totp(&mut self, parameters: &Parameters) -> Result<UriKind, UriError> {
         self.refuse(parameters, Parameter::Counter)?;
-        let period = match parameters.number(Parameter::Period)? {
-            Some(seconds) => Duration::from_secs(seconds),
-            None => Totp::DEFAULT_PERIOD,
-        };
-        if (Duration::from_secs(1)..=Totp::MAX_PERIOD).contains(&period) {
-            Ok(UriKind::Totp { period })
-        } else {
-            Err(TotpError::Period { got: period }.into())
-        }
+        // Its range is checked where the URI is built.
+        let seconds = parameters.number(Parameter::Period)?;
+        Ok(UriKind::Totp { period: seconds.map_or(Totp::DEFAULT_PERIOD, Duration::from_secs) })
     }
 
     fn hotp(&mut self, parameters: &Parameters) -> Result<UriKind, UriError> {
