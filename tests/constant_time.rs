@@ -6,7 +6,7 @@
 //! 2. the disassembly of `scan`, with all that it calls, must have no division, which memcheck can't see.
 //!
 //! Code that leaks on purpose is in the same program and must be found, or finding nothing means nothing.
-//! Valgrind has no SHA instructions, so it sees the portable compressions.
+//! Valgrind has no SHA instructions, so it sees the portable compressions; `tests/constant_time/benches/dudect.rs` times the others.
 
 #[path = "constant_time/disassembly.rs"]
 mod disassembly;
