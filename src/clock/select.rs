@@ -19,8 +19,8 @@ pub struct Selection {
     pub agreeing: usize,
     /// F = ⌊(m − 1)/2⌋ for m usable votes.
     pub tolerated_liars: usize,
-    /// Two regions apart from each other are each covered by at least two votes, or by all but one of a quorum: somebody
-    /// lies, and who can't be told with confidence. A lone dissenter among four or more is a falseticker, no party.
+    /// Votes that miss the best region agree with each other, two at least, or as many as a quorum less one: somebody lies,
+    /// and who can't be told with confidence. A lone dissenter among four or more is a falseticker, no party.
     pub contested: bool,
 }
 
@@ -60,7 +60,9 @@ pub fn select(votes: &[OffsetInterval], configured: usize, quorum: usize) -> Res
     };
     // One lone dissenter is a falseticker, unless the others are only one more; two that agree with each other are a party.
     let party = quorum.saturating_sub(1).clamp(1, 2);
-    Ok(Selection { bound, best, agreeing, tolerated_liars, contested: coverage.parties(party) > 1 })
+    let dissenters: Vec<_> = votes.iter().copied().filter(|vote| !vote.overlaps(best)).collect();
+    let contested = Coverage::of(&dissenters).best().is_some_and(|region| region.covered_by >= party);
+    Ok(Selection { bound, best, agreeing, tolerated_liars, contested })
 }
 
 /// The offset line cut at every end of a vote: maximal pieces with the number of votes that cover each.
@@ -114,19 +116,6 @@ impl Coverage {
         let first = covered.next()?;
         let last = covered.next_back().unwrap_or(first);
         OffsetInterval::new(first.interval.lo(), last.interval.hi())
-    }
-
-    /// How many separate runs of points are covered by at least `count`.
-    fn parties(&self, count: usize) -> usize {
-        let mut parties = 0;
-        let mut end_of_last = None;
-        for region in self.regions.iter().filter(|region| region.covered_by >= count) {
-            if end_of_last != Some(region.interval.lo()) {
-                parties += 1;
-            }
-            end_of_last = Some(region.interval.hi());
-        }
-        parties
     }
 }
 
@@ -189,6 +178,24 @@ mod tests {
         // Two falsetickers that don't agree with each other are no party.
         let scattered = [[here; 5].as_slice(), &[there, offset(90, 99)]].concat();
         assert!(!select(&scattered, 7, 4).unwrap().contested);
+    }
+
+    #[test]
+    fn wide_votes_between_two_parties_do_not_hide_them() {
+        let contested = |votes: &[(usize, i64, i64)], quorum| {
+            let votes: Vec<_> = votes
+                .iter()
+                .flat_map(|&(count, lo, hi)| std::iter::repeat_n(offset(lo, hi), count))
+                .collect();
+            select(&votes, votes.len(), quorum).unwrap().contested
+        };
+        assert!(contested(&[(2, 0, 1), (3, 5, 6), (2, 0, 6)], 4));
+        // A lone one that is apart from the others is a falseticker, also where a wide vote covers both.
+        assert!(!contested(&[(1, 0, 1), (2, 0, 60), (3, 50, 60)], 4));
+        assert!(contested(&[(2, 0, 1), (2, 0, 60), (4, 50, 60)], 5));
+        assert!(contested(&[(2, 0, 1), (2, 0, 60), (5, 50, 60)], 5));
+        // Honest votes of all widths around one truth are one party.
+        assert!(!contested(&[(1, 0, 60), (1, 20, 25), (1, 22, 40), (1, 10, 23), (1, 21, 24)], 3));
     }
 
     #[test]
