@@ -34,6 +34,7 @@ pub use changes::{Changes, MonitorGone};
 pub use event::TARGET;
 pub use health::{Counts, Health, RoundError};
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -111,8 +112,8 @@ impl Monitor {
         Changes::of(Arc::clone(&self.shared))
     }
 
-    /// Measures other sources from now on, and at once; nothing happens where they are the same. The estimate of those before
-    /// goes on ageing until there is a new one.
+    /// Measures other sources from now on, and at once unless they change again and again; nothing happens where they are the
+    /// same in another order. The estimate of those before goes on ageing until there is a new one.
     /// The quorum stays what the options say: where it was left open, it is a majority of the new sources.
     ///
     /// # Errors
@@ -161,18 +162,34 @@ impl Drop for Monitor {
 
 /// What the thread does.
 fn run(mut keeper: Keeper) {
+    let _end = End(Arc::clone(&keeper.shared));
     let shared = Arc::clone(&keeper.shared);
     loop {
-        let pause = match keeper.look() {
+        // A clock or a log of the caller's may panic: that must not end the thread, either.
+        let step = AssertUnwindSafe(|| match keeper.look() {
             Next::Round => {
                 keeper.round();
                 Duration::ZERO
             }
             Next::Wait(pause) => pause,
-        };
-        if shared.wait_while(pause, |state| !state.stop && state.new_sources.is_none()).stop {
+        });
+        let pause = catch_unwind(step);
+        let wakes = |new_sources: bool| new_sources && pause.is_ok();
+        let length = *pause.as_ref().unwrap_or(&PAUSE_AFTER_PANIC);
+        if shared.wait_while(length, |state| !state.stop && !wakes(state.new_sources.is_some())).stop {
             return;
         }
+    }
+}
+
+const PAUSE_AFTER_PANIC: Duration = Duration::from_secs(5);
+
+/// However the thread ends, nobody waits for it in vain.
+struct End(Arc<Shared>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.0.change(|state| state.stop = true);
     }
 }
 

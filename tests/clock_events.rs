@@ -89,7 +89,8 @@ fn everything_that_the_monitor_notices_is_in_the_log() {
     lies.store(true, Ordering::Relaxed);
     wait_for(&mut changes, |health| health.counts.rounds > rounds);
 
-    monitor.set_sources(sources.iter().rev().cloned()).unwrap();
+    let grouped = |(index, source): (usize, &Source)| source.clone().group(format!("operator {index}"));
+    monitor.set_sources(sources.iter().enumerate().map(grouped)).unwrap();
     wait_for(&mut changes, |health| health.counts.rounds > rounds + 1);
     lies.store(false, Ordering::Relaxed);
 
@@ -105,6 +106,7 @@ fn everything_that_the_monitor_notices_is_in_the_log() {
     let lost = wait_for(&mut changes, |health| health.counts.rounds > rounds);
     assert!(lost.now.is_err() && lost.last_error.is_some(), "{lost:?}");
     drop(monitor);
+    a_round_that_is_broken_off_says_nothing(&log);
 
     let lines: Vec<String> =
         log.lines().into_iter().filter(|line| line.contains("skewgate::clock")).collect();
@@ -129,4 +131,21 @@ fn everything_that_the_monitor_notices_is_in_the_log() {
     has(&format!(
         "WARN skewgate::clock event=source_changed source={fickle} verdict=unreachable reason=no reply"
     ));
+}
+
+/// Dropped in the middle of its first round, a monitor has nothing to say of servers that had no time to answer.
+fn a_round_that_is_broken_off_says_nothing(log: &Log) {
+    let before = log.lines().len();
+    let hold = Script { hold: Duration::from_secs(3), ..Script::default() };
+    let slow = Responder::spawn(([127, 0, 0, 1], 0).into(), hold, OsClock).unwrap();
+    let monitor = Monitor::builder()
+        .source(Source::new(slow.address().into()))
+        .options(Options { allow_single: true, ..Options::default() })
+        .spawn()
+        .unwrap();
+    while slow.requests() == 0 {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    drop(monitor);
+    assert_eq!(log.lines()[before..], [""; 0]);
 }

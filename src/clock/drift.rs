@@ -50,6 +50,16 @@ impl MaxDrift {
     }
 }
 
+impl MaxDrift {
+    /// How long the raw timeline can count before the growth is more than `allowed`; or a little less.
+    #[must_use]
+    pub fn time_to_grow(self, allowed: SignedDuration) -> SignedDuration {
+        let allowed = u128::from(allowed.as_nanos().max(0).unsigned_abs());
+        let time = (allowed << 64).checked_div(self.growth.into()).unwrap_or(u128::MAX);
+        SignedDuration::saturating_from_nanos(i128::try_from(time).unwrap_or(i128::MAX))
+    }
+}
+
 impl Default for MaxDrift {
     /// 100 ppm.
     fn default() -> Self {
@@ -81,6 +91,24 @@ mod tests {
                 assert!((exact..=exact + 1).contains(&grown), "{ppm} ppm, {nanos} ns: {grown}, not {exact}");
             }
         }
+    }
+
+    #[test]
+    fn the_time_to_grow_is_the_longest() {
+        for ppm in [1, 100, 83_333] {
+            let drift = MaxDrift::from_ppm(ppm);
+            for nanos in [1, 999, 1_000_000, 10_000_000_000] {
+                let allowed = SignedDuration::from_nanos(nanos);
+                let time = drift.time_to_grow(allowed);
+                assert!(drift.growth(time) <= allowed, "{ppm} ppm, {nanos} ns");
+                assert!(
+                    drift.growth(time + SignedDuration::from_nanos(2)) >= allowed,
+                    "{ppm} ppm, {nanos} ns"
+                );
+            }
+        }
+        assert_eq!(MaxDrift::from_ppm(0).time_to_grow(SignedDuration::ZERO), SignedDuration::MAX);
+        assert_eq!(MaxDrift::default().time_to_grow(SignedDuration::from_secs(-1)), SignedDuration::ZERO);
     }
 
     #[test]

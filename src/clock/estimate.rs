@@ -258,6 +258,16 @@ impl ClockEstimate {
         (raw - self.anchor).unsigned_abs()
     }
 
+    /// Until when on the raw timeline it gives an interval, if the host isn't suspended: then it is too old, or too wide.
+    #[must_use]
+    pub fn expires(&self) -> RawInstant {
+        let Limits { max_drift, max_age, max_half_width } = self.limits;
+        let bound = self.selection.bound;
+        let second = if self.unsure_from.is_some() { LEAP_SECOND } else { SignedDuration::ZERO };
+        let spare = SignedDuration::from(max_half_width) - SignedDuration::from(bound.half_width()) - second;
+        self.anchor + max_drift.time_to_grow(spare).min(max_age.into())
+    }
+
     /// When the last sample was taken.
     #[must_use]
     pub const fn anchor(&self) -> RawInstant {

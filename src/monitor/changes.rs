@@ -15,13 +15,18 @@ use super::shared::Shared;
 #[derive(Debug)]
 pub struct Changes {
     shared: Arc<Shared>,
+    number: u64,
     seen: u64,
 }
 
 impl Changes {
     pub(super) fn of(shared: Arc<Shared>) -> Self {
-        let seen = shared.state().version;
-        Self { shared, seen }
+        let (number, seen) = {
+            let mut state = shared.state();
+            state.watchers += 1;
+            (state.watchers, state.version)
+        };
+        Self { shared, number, seen }
     }
 
     /// Waits for a change since the last that was seen, at most so long; `None` where there was none.
@@ -53,9 +58,7 @@ impl Changes {
                 return Poll::Ready(Err(MonitorGone));
             }
             if state.version == self.seen {
-                if !state.wakers.iter().any(|waker| waker.will_wake(context.waker())) {
-                    state.wakers.push(context.waker().clone());
-                }
+                state.wakers.insert(self.number, context.waker().clone());
                 return Poll::Pending;
             }
             self.seen = state.version;
@@ -63,6 +66,12 @@ impl Changes {
             Poll::Ready(Ok(self.shared.health()))
         })
         .await
+    }
+}
+
+impl Drop for Changes {
+    fn drop(&mut self) {
+        self.shared.state().wakers.remove(&self.number);
     }
 }
 

@@ -36,6 +36,8 @@ pub struct Health {
     pub last_error: Option<RoundError>,
     /// What was counted since the monitor was started.
     pub counts: Counts,
+    /// False once the monitor's thread has ended: what is published goes on ageing, and nothing follows.
+    pub running: bool,
 }
 
 impl Health {
@@ -73,9 +75,17 @@ pub enum RoundError {
     /// Too few sources answered or agree.
     #[error(transparent)]
     NoEstimate(#[from] NoEstimate),
-    /// What was measured is of no use, and the estimate before it still is.
-    #[error("the last estimate is kept, the new one is of no use: {0}")]
+    /// There was an estimate, and it is of no use.
+    #[error("what was measured is of no use: {0}")]
     Useless(TimeError),
+    /// There was an estimate, and the one before lasts longer: that one is kept.
+    #[error(
+        "the new estimate, ±{half_width:?}, would soon be too wide, and the last one is kept: look for what delays the replies"
+    )]
+    Wide {
+        /// Half of the new interval's width.
+        half_width: Duration,
+    },
     /// It says another time than the one before, and no second round has borne it out yet.
     #[error(
         "it contradicts the last estimate by {by} and waits for a second round: one of the two is wrong, look at the sources"

@@ -10,10 +10,10 @@ use super::event::ClockEvent;
 use super::shared::Shared;
 use crate::clock::{ClockEstimate, NoEstimate, SUSPEND_THRESHOLD};
 use crate::ntp::{
-    Backoff, KissCode, Measurement, Options, Source, SourceError, SourceReport, Transport, Verdict,
-    measure_except,
+    Backoff, KissCode, Measurement, Options, Source, SourceAddr, SourceError, SourceReport, Transport,
+    Verdict, measure_except,
 };
-use crate::time::{RawInstant, SignedDuration, SystemReading};
+use crate::time::{RawInstant, SignedDuration, SystemReading, TimeInterval};
 
 /// How often the clocks are looked at between two rounds.
 const LOOK_UP: Duration = Duration::from_secs(1);
@@ -22,26 +22,31 @@ const LOOK_UP: Duration = Duration::from_secs(1);
 /// interval: sources that don't answer, or not alike, are not helped by being asked more (RFC 8633 §3).
 const HURRY: Duration = Duration::from_secs(5);
 
+/// So long before the published estimate expires, there is another round.
+const MARGIN: Duration = Duration::from_secs(60);
+
 /// A smaller change of REALTIME − BOOTTIME can't be told from the noise of reading two clocks.
 const STEP_THRESHOLD: SignedDuration = SignedDuration::from_millis(1);
 
 pub(super) struct Keeper {
-    sources: Vec<Source>,
+    pub(super) sources: Vec<Source>,
     options: Options,
-    interval: Duration,
+    pub(super) interval: Duration,
     transport: Box<dyn Transport>,
     pub(super) shared: Arc<Shared>,
     dice: Box<dyn FnMut() -> u32 + Send>,
     /// For each source: the kiss that is obeyed, and what was last told of it.
     backoffs: Vec<Backoff>,
     verdicts: Vec<Verdict>,
+    /// Sources that went away while a kiss of theirs was to be obeyed.
+    former: Vec<Former>,
     /// A new estimate that contradicts the published one.
     unconfirmed: Option<ClockEstimate>,
     /// When the next round begins.
     pub(super) due: RawInstant,
     /// The pause after the next round that settles nothing.
     hurry: Duration,
-    spur: Spur,
+    pub(super) spur: Spur,
     /// What was last seen of the clocks.
     suspended: SignedDuration,
     system: Option<SystemReading>,
@@ -58,8 +63,9 @@ pub(super) enum Next {
     Wait(Duration),
 }
 
-/// Rounds out of turn, because of a step of the system clock. The first is at once; where the steps go on, the rounds keep a
-/// distance that doubles up to the interval: a clock that is stepped every second must not become a flood of requests.
+/// Rounds out of turn, because the system clock was stepped or the sources were replaced. The first is at once; where that
+/// goes on, the rounds keep a distance that doubles up to the interval: a clock that is stepped every second must not
+/// become a flood of requests.
 #[derive(Default)]
 pub(super) struct Spur {
     last_round: Option<RawInstant>,
@@ -68,7 +74,7 @@ pub(super) struct Spur {
 }
 
 impl Spur {
-    /// There was a step: when to measure.
+    /// Something happened: when to measure.
     pub(super) fn give(&mut self, now: RawInstant) -> RawInstant {
         self.given = true;
         self.after(self.distance, now)
@@ -89,6 +95,13 @@ impl Spur {
     }
 }
 
+/// A source that is configured no more.
+struct Former {
+    address: SourceAddr,
+    backoff: Backoff,
+    verdict: Verdict,
+}
+
 impl Keeper {
     /// `dice` shortens and stretches the pauses by up to a tenth.
     pub(super) fn new(
@@ -104,6 +117,7 @@ impl Keeper {
             // Only what is not as it should be is worth a word in the beginning.
             verdicts: vec![Verdict::Truechimer; sources.len()],
             sources,
+            former: Vec::new(),
             options,
             interval,
             transport,
@@ -134,13 +148,22 @@ impl Keeper {
         self.spur.take(self.shared.clock.raw(), self.interval);
         // A defect in a round must not end all rounds: the estimate would die a day later, with nobody to say why.
         let result = catch_unwind(AssertUnwindSafe(|| self.measure())).unwrap_or(Err(RoundError::Panicked));
+        if self.shared.state().stop {
+            // It was broken off: what it found says nothing of the sources.
+            return;
+        }
         let error = result.err();
         if let Some(error) = &error {
             ClockEvent::RoundFailed { error }.emit();
         }
+        let now = self.shared.clock.raw();
+        let holds = self.shared.estimate().filter(|_| self.shared.now().is_ok());
         let waits_for_another = matches!(error, Some(RoundError::Contradicts { .. }));
-        let pause = self.next_pause(self.shared.now().is_ok() && !waits_for_another);
-        self.due = self.shared.clock.raw() + SignedDuration::from(pause);
+        let left = match holds {
+            Some(estimate) if !waits_for_another => estimate.expires() - now,
+            _ => SignedDuration::ZERO,
+        };
+        self.due = now + SignedDuration::from(self.next_pause(left.max(SignedDuration::ZERO).unsigned_abs()));
         self.shared.change(|state| {
             state.last_error = error;
             state.counts.rounds += 1;
@@ -149,11 +172,20 @@ impl Keeper {
         self.tell_trust();
     }
 
-    pub(super) fn next_pause(&mut self, settled: bool) -> Duration {
-        let length = if settled { self.interval } else { self.hurry.min(self.interval) };
-        self.hurry = if settled { HURRY } else { length.saturating_mul(2) };
+    /// The interval, where the published estimate outlives it. Otherwise sooner: while it is `left`, but no sooner than
+    /// the rounds that settle nothing allow, whose pauses double.
+    pub(super) fn next_pause(&mut self, left: Duration) -> Duration {
         // Between nine and eleven tenths of it.
-        length / 1_000 * (900 + (self.dice)() % 201)
+        let jittered = |length: Duration, share: u32| length / 1_000 * (900 + share % 201);
+        let share = (self.dice)();
+        if left > self.interval / 10 * 11 {
+            self.hurry = HURRY;
+            return jittered(self.interval, share);
+        }
+        let in_time = (left / 11 * 10).saturating_sub(MARGIN);
+        let length = in_time.max(self.hurry).min(self.interval);
+        self.hurry = self.hurry.saturating_mul(2).min(self.interval);
+        jittered(length, share)
     }
 
     fn measure(&mut self) -> Result<(), RoundError> {
@@ -162,6 +194,9 @@ impl Keeper {
         let resting: Vec<_> = self.backoffs.iter().map(|backoff| backoff.obeyed(now)).collect();
         let measurement = measure_except(&*self.transport, &self.sources, &resting, &self.options, clock)
             .map_err(NoEstimate::TooFewVotes)?;
+        if self.shared.state().stop {
+            return Ok(());
+        }
         self.note_kisses(&measurement, &resting);
         self.tell_verdicts(&measurement.reports);
         let estimate = measurement.estimate;
@@ -188,31 +223,23 @@ impl Keeper {
     pub(super) fn consider(&mut self, new: ClockEstimate) -> Result<(), RoundError> {
         let clock = &*self.shared.clock;
         let (raw, suspended) = (clock.raw(), clock.suspended());
+        let now = new.at(raw, suspended).map_err(RoundError::Useless)?;
+        // Nothing can be said of one that does not hold any more.
+        let gap_to = |old: ClockEstimate| old.at(raw, suspended).ok().map(|old| gap(&old, &now));
         let published = self.shared.estimate();
-        let holds = published.is_some_and(|published| published.at(raw, suspended).is_ok());
-        if let Err(error) = new.at(raw, suspended)
-            && holds
-        {
-            // Delayed packets would do to make one too wide: the last one goes on ageing instead.
-            return Err(RoundError::Useless(error));
-        }
-        // Nothing that does not hold any more can be contradicted.
-        let gap = |old: ClockEstimate| {
-            let (old, new) = (old.at(raw, suspended).ok()?, new.at(raw, suspended).ok()?);
-            let (later, earlier) = (new.earliest() - old.latest(), new.latest() - old.earliest());
-            if later > SignedDuration::ZERO {
-                Some(later)
-            } else {
-                (earlier < SignedDuration::ZERO).then_some(earlier)
+        match published.and_then(gap_to) {
+            Some(Some(by)) => {
+                if self.unconfirmed.and_then(gap_to) != Some(None) {
+                    self.unconfirmed = Some(new);
+                    return Err(RoundError::Contradicts { by });
+                }
+                ClockEvent::JumpConfirmed.emit();
             }
-        };
-        if let Some(by) = published.and_then(gap) {
-            let borne_out = self.unconfirmed.is_some_and(|first| gap(first).is_none());
-            if !borne_out {
-                self.unconfirmed = Some(new);
-                return Err(RoundError::Contradicts { by });
+            // Whoever delays packets can make a new one wide: it must not take the place of one that lasts longer.
+            Some(None) if published.is_some_and(|old| old.expires() > new.expires()) => {
+                return Err(RoundError::Wide { half_width: now.half_width() });
             }
-            ClockEvent::JumpConfirmed.emit();
+            _ => {}
         }
         self.unconfirmed = None;
         self.shared.publish(new);
@@ -253,23 +280,35 @@ impl Keeper {
         }
     }
 
-    /// From here on other sources are measured, at once. What is known of those that stay is kept: a kiss is
-    /// obeyed however often the others change.
+    /// From here on other sources are measured, at once unless they change again and again. What is known of those that
+    /// stay is kept, and a kiss of those that go: it is obeyed however often they come back.
     fn take_new_sources(&mut self) {
         let Some(sources) = self.shared.state().new_sources.take() else { return };
-        if sources == self.sources {
+        let same = sources.len() == self.sources.len()
+            && sources.iter().all(|source| count(&sources, source) == count(&self.sources, source));
+        if same {
+            // Their order means nothing.
             return;
         }
-        let known = |source: &Source| self.sources.iter().position(|old| old.address() == source.address());
-        let known: Vec<_> = sources.iter().map(known).collect();
-        let backoff = |index: &Option<usize>| index.map_or_else(Backoff::default, |at| self.backoffs[at]);
-        let verdict = |index: &Option<usize>| index.map_or(Verdict::Truechimer, |at| self.verdicts[at]);
-        (self.backoffs, self.verdicts) =
-            (known.iter().map(backoff).collect(), known.iter().map(verdict).collect());
+        let now = self.shared.clock.raw();
+        let known = self.sources.iter().zip(self.backoffs.drain(..).zip(self.verdicts.drain(..)));
+        for (source, (backoff, verdict)) in known {
+            self.former.push(Former { address: source.address().clone(), backoff, verdict });
+        }
+        for source in &sources {
+            let before = self.former.iter().position(|former| former.address == *source.address());
+            let (backoff, verdict) = match before.map(|index| self.former.swap_remove(index)) {
+                Some(former) => (former.backoff, former.verdict),
+                None => (Backoff::default(), Verdict::Truechimer),
+            };
+            self.backoffs.push(backoff);
+            self.verdicts.push(verdict);
+        }
+        self.former.retain(|former| former.backoff.obeyed(now).is_some());
         self.sources = sources;
         // It was what the old sources said.
         self.unconfirmed = None;
-        self.due = self.shared.clock.raw();
+        self.due = self.due.min(self.spur.give(now));
         ClockEvent::SourcesReplaced { sources: self.sources.len() }.emit();
     }
 
@@ -301,4 +340,18 @@ impl Keeper {
             ClockEvent::SourceChanged { source: report.source.as_given(), verdict, reason }.emit();
         }
     }
+}
+
+/// How far a new interval is from an old one: positive where it is later, `None` where they overlap.
+fn gap(old: &TimeInterval, new: &TimeInterval) -> Option<SignedDuration> {
+    let (later, earlier) = (new.earliest() - old.latest(), new.latest() - old.earliest());
+    if later > SignedDuration::ZERO {
+        Some(later)
+    } else {
+        (earlier < SignedDuration::ZERO).then_some(earlier)
+    }
+}
+
+fn count(sources: &[Source], source: &Source) -> usize {
+    sources.iter().filter(|other| *other == source).count()
 }

@@ -1,5 +1,7 @@
 //! What a monitor's thread and its readers share.
 
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
@@ -25,14 +27,17 @@ pub(super) struct Shared {
 pub(super) struct State {
     /// Counts the changes.
     pub(super) version: u64,
+    /// The thread is to end, or has ended.
     pub(super) stop: bool,
     /// Sources to measure from the next round on.
     pub(super) new_sources: Option<Vec<Source>>,
     pub(super) last: Option<Arc<Measurement>>,
     pub(super) last_error: Option<RoundError>,
     pub(super) counts: Counts,
-    /// Tasks that wait for a change.
-    pub(super) wakers: Vec<Waker>,
+    /// Tasks that wait for a change, each by the number of its `Changes`: one that was dropped leaves at most one behind.
+    pub(super) wakers: HashMap<u64, Waker>,
+    /// How many `Changes` there have been.
+    pub(super) watchers: u64,
 }
 
 impl Shared {
@@ -41,9 +46,11 @@ impl Shared {
     }
 
     pub(super) fn now(&self) -> Result<TimeInterval, TimeError> {
-        let estimate = self.estimate.load();
-        let estimate = estimate.as_deref().ok_or(TimeError::NotMeasured)?;
-        estimate.at(self.clock.raw(), self.clock.suspended())
+        self.now_by(self.estimate.load().as_deref())
+    }
+
+    fn now_by(&self, estimate: Option<&ClockEstimate>) -> Result<TimeInterval, TimeError> {
+        estimate.ok_or(TimeError::NotMeasured)?.at(self.clock.raw(), self.clock.suspended())
     }
 
     pub(super) fn estimate(&self) -> Option<ClockEstimate> {
@@ -55,7 +62,8 @@ impl Shared {
     }
 
     pub(super) fn health(&self) -> Health {
-        let (now, estimate) = (self.now(), self.estimate());
+        let estimate = self.estimate();
+        let now = self.now_by(estimate.as_ref());
         let state = self.state();
         Health {
             now,
@@ -64,6 +72,7 @@ impl Shared {
             last_measurement: state.last.clone(),
             last_error: state.last_error,
             counts: state.counts,
+            running: !state.stop,
         }
     }
 
@@ -81,7 +90,10 @@ impl Shared {
         drop(state);
         self.changed.notify_all();
         // Not under the lock: a waker may run its task at once.
-        wakers.into_iter().for_each(Waker::wake);
+        for waker in wakers.into_values() {
+            // A task that panics is its own executor's matter, and no reason to stop measuring.
+            let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+        }
     }
 
     /// Waits until something is so no more, at most so long.

@@ -50,6 +50,22 @@ fn too_old_too_wide_and_slept_are_errors_not_numbers() {
 }
 
 #[test]
+fn it_expires_when_it_is_too_old_or_too_wide() {
+    let limits = Limits { max_half_width: Duration::from_millis(100), ..Limits::default() };
+    for (half_width_ms, seconds) in [(0, 999), (50, 499), (99, 9), (101, 0)] {
+        let width = 2 * half_width_ms * 1_000_000;
+        let estimate = estimate(&[vote(0, 0, width, Leap::None)], limits);
+        let left = estimate.expires() - raw(0);
+        assert_eq!(left.as_nanos() / SECOND, seconds, "{half_width_ms} ms");
+        let at = |nanos| estimate.at(RawInstant::from_nanos(left.as_nanos() + nanos), SignedDuration::ZERO);
+        assert_eq!(at(0).is_ok(), seconds > 0);
+        assert!(at(20_000).is_err());
+    }
+    let narrow = estimate(&[vote(0, 0, 0, Leap::None)], Limits::default());
+    assert_eq!(narrow.expires(), raw(86_400));
+}
+
+#[test]
 fn setting_the_system_clock_does_not_move_the_estimate() {
     let estimate = estimate(&[vote(0, 5 * SECOND, 5 * SECOND + 10, Leap::None)], Limits::default());
     let reading = reading(raw(1), raw(1));
