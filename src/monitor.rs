@@ -39,7 +39,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::clock::{ClockEstimate, Rules, RulesError};
+use crate::clock::{ClockEstimate, RulesError};
 use crate::ntp::{Measurement, Options, Source};
 use crate::time::{TimeError, TimeInterval, TimeSource, Timestamp};
 use keeper::{Keeper, Next};
@@ -121,8 +121,7 @@ impl Monitor {
     /// [`RulesError`] where the sources and the quorum make no sense together; the old ones stay then.
     pub fn set_sources(&self, sources: impl IntoIterator<Item = Source>) -> Result<(), RulesError> {
         let sources: Vec<Source> = sources.into_iter().collect();
-        let Options { quorum, allow_single, limits, .. } = self.options;
-        Rules::new(sources.len(), quorum, allow_single, limits)?;
+        self.options.rules(sources.len())?;
         self.shared.change(|state| state.new_sources = Some(sources));
         Ok(())
     }

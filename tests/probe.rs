@@ -171,10 +171,16 @@ fn a_single_source_must_be_allowed_and_is_called_uncorroborated() {
 
 #[test]
 fn tolerance_can_be_demanded() {
-    let servers = [ahead(0), ahead(0), ahead(0), serve(Script::silent())];
-    let (value, status) = json(&[&servers[0], &servers[1], &servers[2], &servers[3]], &["--tolerate", "2"]);
+    let servers = [ahead(0), ahead(0), ahead(0), serve(Script::silent()), serve(Script::silent())];
+    let servers: Vec<_> = servers.iter().collect();
+    let (value, status) = json(&servers, &["--tolerate", "2"]);
     assert_eq!((status, &value["clock"]), (3, &Value::Null));
     assert!(value["reason"].as_str().unwrap().contains("2 must be tolerated"), "{value}");
+    // More than can be had from so many is wrong usage, whoever answers.
+    let output = probe(&servers[..3], &["--tolerate", "2"]);
+    assert_eq!(output.status.code(), Some(3));
+    let complaint = String::from_utf8(output.stderr).unwrap();
+    assert!(complaint.contains("3 sources can't tolerate 2 liars, 1 at the most"), "{complaint}");
 }
 
 #[test]

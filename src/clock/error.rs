@@ -1,5 +1,7 @@
 //! Why samples or votes prove nothing.
 
+use std::time::Duration;
+
 /// No true time fits the measurements of one source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
@@ -80,6 +82,26 @@ pub enum RulesError {
         quorum: usize,
         /// Votes configured.
         configured: usize,
+    },
+    /// More liars than can be told from the others.
+    #[error(
+        "{configured} sources can't tolerate {liars} liars, {most} at the most: a majority must be honest, so add sources"
+    )]
+    ImpossibleTolerance {
+        /// How many were to be tolerated.
+        liars: usize,
+        /// Votes configured.
+        configured: usize,
+        /// How many can be.
+        most: usize,
+    },
+    /// An estimate would live across more than one end of a month, and so perhaps across two leap seconds.
+    #[error("an estimate may be used for {longest:?} at the most, not {max_age:?}: choose a smaller max_age")]
+    MaxAge {
+        /// The age asked for.
+        max_age: Duration,
+        /// The longest.
+        longest: Duration,
     },
     /// One source would be believed alone, and nobody said that this is meant.
     #[error(

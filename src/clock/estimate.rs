@@ -15,8 +15,9 @@ pub struct Limits {
     /// φ: the rate error of the raw timeline.
     pub max_drift: MaxDrift,
     /// Older than this it is no estimate. Default 24 h: a pause of a virtual machine can hide from every
-    /// clock of the guest, so no estimate is trusted for long. Never above 26 days: an estimate allows for one
-    /// leap second, at the next end of a month.
+    /// clock of the guest, so no estimate is trusted for long. 26 days at the most: an estimate allows for
+    /// one leap second, at the next end of a month, and only for one that was announced when it was made. Many servers announce it
+    /// on its day, for which the default is just short enough.
     pub max_age: Duration,
     /// Wider than this to either side it is no estimate. Default 10 s.
     pub max_half_width: Duration,
@@ -32,6 +33,9 @@ impl Default for Limits {
     }
 }
 
+/// An estimate allows for one leap second, at the next end of a month.
+const LONGEST_AGE: Duration = Duration::from_secs(26 * 86_400);
+
 /// How many sources there are and how many must agree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rules {
@@ -46,8 +50,8 @@ impl Rules {
     ///
     /// # Errors
     ///
-    /// [`RulesError`] for no sources, for an impossible quorum, and where one source alone would be believed
-    /// although `allow_single` is false.
+    /// [`RulesError`] for no sources, for an impossible quorum, where one source alone would be believed although
+    /// `allow_single` is false, and for an estimate that would live across more than one end of a month.
     pub fn new(
         configured: usize,
         quorum: Option<usize>,
@@ -64,6 +68,9 @@ impl Rules {
         if quorum == 1 && !allow_single {
             return Err(RulesError::SingleSource);
         }
+        if limits.max_age > LONGEST_AGE {
+            return Err(RulesError::MaxAge { max_age: limits.max_age, longest: LONGEST_AGE });
+        }
         Ok(Self { configured, quorum, tolerated_liars: 0, limits })
     }
 
@@ -72,10 +79,17 @@ impl Rules {
     /// Silence spends tolerance: of five sources two may lie, but where two are silenced only one of the other three. Whoever
     /// can silence honest sources makes the liars among the rest count for more; a service that must not be led astray so
     /// demands its tolerance, and has no time rather than a wrong one.
-    #[must_use]
-    pub const fn tolerating(mut self, liars: usize) -> Self {
+    ///
+    /// # Errors
+    ///
+    /// [`RulesError::ImpossibleTolerance`] where it would be too many although all sources answered.
+    pub const fn tolerating(mut self, liars: usize) -> Result<Self, RulesError> {
+        let most = (self.configured - 1) / 2;
+        if liars > most {
+            return Err(RulesError::ImpossibleTolerance { liars, configured: self.configured, most });
+        }
         self.tolerated_liars = liars;
-        self
+        Ok(self)
     }
 
     /// How many votes are configured.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Monitor;
 use super::keeper::Keeper;
 use super::shared::Shared;
-use crate::clock::{Rules, RulesError};
+use crate::clock::RulesError;
 use crate::ntp::{Options, Sockets, Source, Transport, Udp};
 use crate::time::LocalClock;
 use crate::time::os::OsClock;
@@ -113,7 +113,7 @@ impl MonitorBuilder {
     /// What the thread would do, without the thread. `dice` shortens and stretches its pauses.
     pub(super) fn keeper(self, dice: Box<dyn FnMut() -> u32 + Send>) -> Result<Keeper, RulesError> {
         let Self { sources, options, interval, clock, transport } = self;
-        Rules::new(sources.len(), options.quorum, options.allow_single, options.limits)?;
+        options.rules(sources.len())?;
         let shared = Arc::new(Shared::new(clock));
         let transport = WhileWanted { transport, shared: Arc::clone(&shared) };
         Ok(Keeper::new(sources, options, interval, Box::new(transport), shared, dice))

@@ -1,7 +1,7 @@
 use std::sync::Mutex;
 
 use super::*;
-use crate::clock::{Leap, Limits, OffsetInterval, SourceBound, Vote};
+use crate::clock::{Leap, Limits, OffsetInterval, Rules, SourceBound, Vote};
 use crate::ntp::{Pace, Responder, Script, Sockets, Transport, Udp};
 use crate::time::os::OsClock;
 use crate::time::sim::{Pretend, SimClock};
@@ -123,6 +123,13 @@ fn a_kissing_source_is_left_alone() {
 #[test]
 fn nonsense_is_refused_at_the_start() {
     assert_eq!(Monitor::builder().spawn().unwrap_err(), MonitorError::Rules(RulesError::NoSources));
+    let server: Source = "192.0.2.1".parse().unwrap();
+    let servers = Monitor::builder().sources([server.clone(), server.clone(), server]);
+    let paranoid = Options { tolerated_liars: 2, ..Options::default() };
+    assert!(matches!(
+        servers.options(paranoid).spawn().unwrap_err(),
+        MonitorError::Rules(RulesError::ImpossibleTolerance { liars: 2, configured: 3, most: 1 })
+    ));
     let day = Duration::from_secs(86_400);
     for interval in [Duration::ZERO, Duration::from_millis(999), day, Duration::MAX] {
         let refused = quick().source("127.0.0.1".parse().unwrap()).interval(interval).spawn();

@@ -57,6 +57,13 @@ impl Default for Options {
     }
 }
 
+impl Options {
+    /// What they demand of so many votes.
+    pub(crate) fn rules(&self, votes: usize) -> Result<Rules, RulesError> {
+        Rules::new(votes, self.quorum, self.allow_single, self.limits)?.tolerating(self.tolerated_liars)
+    }
+}
+
 /// What a round found.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -142,7 +149,7 @@ pub(crate) fn measure_except(
     clock: &dyn LocalClock,
 ) -> Result<Measurement, RulesError> {
     // Before anything is sent: a quorum that can't be had is the caller's mistake, whatever resolves later.
-    Rules::new(sources.len(), options.quorum, options.allow_single, options.limits)?;
+    options.rules(sources.len())?;
     // From before the first exchange: a suspend in the middle of the round voids its estimate too.
     let suspended = clock.suspended();
     let addresses = sources.iter().map(Source::address);
@@ -255,9 +262,7 @@ impl Parties {
         options: &Options,
         suspended: SignedDuration,
     ) -> Result<ClockEstimate, NoEstimate> {
-        let rules = Rules::new(self.members.len(), options.quorum, options.allow_single, options.limits)
-            .map_err(NoEstimate::TooFewVotes)?
-            .tolerating(options.tolerated_liars);
+        let rules = options.rules(self.members.len()).map_err(NoEstimate::TooFewVotes)?;
         let votes: Vec<_> = self
             .members
             .iter()

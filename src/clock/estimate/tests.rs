@@ -129,10 +129,10 @@ fn silence_spends_tolerance_and_may_be_told_not_to() {
     let votes = [vote(0, 0, 10, Leap::None); 5];
     let measured =
         |count: usize, rules: Rules| ClockEstimate::from_votes(&votes[..count], &rules, SignedDuration::ZERO);
-    assert_eq!(measured(5, rules.tolerating(2)).unwrap().tolerated_liars(), 2);
+    assert_eq!(measured(5, rules.tolerating(2).unwrap()).unwrap().tolerated_liars(), 2);
     assert_eq!(measured(3, rules).unwrap().tolerated_liars(), 1);
     assert_eq!(
-        measured(4, rules.tolerating(2)),
+        measured(4, rules.tolerating(2).unwrap()),
         Err(NoEstimate::ToleratesTooFew { usable: 4, tolerated: 1, required: 2 })
     );
 }
@@ -154,6 +154,14 @@ fn rules_that_would_trust_one_source_must_be_meant() {
     assert_eq!(Rules::new(5, Some(1), false, limits), Err(RulesError::SingleSource));
     assert!(matches!(Rules::new(3, Some(4), true, limits), Err(RulesError::ImpossibleQuorum { .. })));
     assert!(matches!(Rules::new(3, Some(0), true, limits), Err(RulesError::ImpossibleQuorum { .. })));
+    let month = Limits { max_age: Duration::from_secs(31 * 86_400), ..limits };
+    assert!(matches!(Rules::new(5, None, false, month), Err(RulesError::MaxAge { .. })));
+    let rules = Rules::new(5, None, false, limits).unwrap();
+    assert!(rules.tolerating(2).is_ok());
+    assert_eq!(
+        rules.tolerating(3),
+        Err(RulesError::ImpossibleTolerance { liars: 3, configured: 5, most: 2 })
+    );
     assert_eq!(Rules::new(5, None, false, limits).unwrap().quorum(), 3);
     assert_eq!(Rules::new(4, None, false, limits).unwrap().quorum(), 3);
     assert!(!estimate(&[vote(0, 0, 0, Leap::None)], limits).corroborated());
