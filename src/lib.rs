@@ -64,6 +64,7 @@
 //! | `migration` | no | `otp::import::migration`: Google Authenticator's exports | where nobody's tokens are imported |
 //! | `pskc` | no | `otp::import::pskc`: hardware tokens (RFC 6030) | where tokens are apps |
 //! | `qr` | no | `otp::qr`: QR codes as SVG, PNG and text | where a browser draws them |
+//! | `serde` | no | `otp::secret_base32`, to write secrets down where a field says so | where no secret is stored as text |
 //! | `cli` | no | what the binary `skew-check` needs | nothing of it is in the library |
 //!
 //! A feature adds items; it changes no signature, no field and no behaviour.

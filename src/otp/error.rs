@@ -74,6 +74,17 @@ pub enum SecretError {
          missing or mistyped, copy the secret again"
     )]
     TrailingBits,
+    /// A character that isn't a hexadecimal digit.
+    #[error("the hexadecimal text has a character other than 0 to 9, a to f and A to F: correct it")]
+    HexCharacter,
+    /// An odd number of hexadecimal digits.
+    #[error(
+        "{got} hexadecimal digits encode no whole number of bytes: one is missing or too many, copy all of them"
+    )]
+    HexCharacterCount {
+        /// How many bytes of text there are.
+        got: usize,
+    },
     /// The operating system gave no random bytes.
     #[error(
         "the operating system gave no random bytes (error code {os_code:?}): no secret was made, repair the \

@@ -27,6 +27,9 @@ mod matching;
 #[cfg_attr(docsrs, doc(cfg(feature = "qr")))]
 pub mod qr;
 mod secret;
+#[cfg(feature = "serde")]
+#[cfg_attr(docsrs, doc(cfg(feature = "serde")))]
+pub mod secret_base32;
 mod step;
 mod totp;
 mod uri;

@@ -130,6 +130,47 @@ impl Secret {
         Self::decode_lenient(text)
     }
 
+    /// Reads hexadecimal digits (base16, RFC 4648 §8) in either case, nothing between them.
+    ///
+    /// # Errors
+    ///
+    /// [`SecretError`] where the text isn't that, or the secret is shorter than 16 bytes or longer than 1024.
+    ///
+    /// ```
+    /// use skewgate::otp::{Secret, SecretError};
+    ///
+    /// let secret = Secret::from_hex("3132333435363738393031323334353637383930")?;
+    /// assert_eq!(secret.expose_bytes(), b"12345678901234567890");
+    /// assert_eq!(Secret::from_hex("0x31").unwrap_err(), SecretError::HexCharacter);
+    /// # Ok::<(), SecretError>(())
+    /// ```
+    pub fn from_hex(text: &str) -> Result<Self, SecretError> {
+        Self::short_legacy_hex(text)?.refuse_short()
+    }
+
+    /// Reads hexadecimal digits as [`from_hex`](Self::from_hex) does, and takes secrets as short as
+    /// [`short_legacy`](Self::short_legacy) does.
+    ///
+    /// # Errors
+    ///
+    /// [`SecretError`] where the text isn't hexadecimal, or encodes no byte or more than 1024.
+    ///
+    /// ```
+    /// use skewgate::otp::Secret;
+    ///
+    /// assert_eq!(Secret::short_legacy_hex("48656c6C6F21DEADBEEF")?.expose_bytes().len(), 10);
+    /// # Ok::<(), skewgate::otp::SecretError>(())
+    /// ```
+    pub fn short_legacy_hex(text: &str) -> Result<Self, SecretError> {
+        if !text.len().is_multiple_of(2) {
+            return Err(SecretError::HexCharacterCount { got: text.len() });
+        }
+        check_bytes(text.len() / 2)?;
+        let mut bytes = wiped_buffer(text.len() / 2);
+        base16ct::mixed::decode(text, &mut bytes).map_err(|_| SecretError::HexCharacter)?;
+        Ok(Self { bytes })
+    }
+
     /// A new secret from the operating system's random numbers, as long as the hash puts out: 20, 32 or 64 bytes
     /// (RFC 6238 §5.1).
     ///
@@ -175,6 +216,22 @@ impl Secret {
         let mut buffer = wiped_buffer(Base32UpperUnpadded::encoded_len(&self.bytes));
         // The buffer has the length that the encoder asked for: it can't fail.
         let text = Base32UpperUnpadded::encode(&self.bytes, &mut buffer).unwrap_or_default();
+        Zeroizing::new(text.to_owned())
+    }
+
+    /// The secret as lower-case hexadecimal digits, as command-line tools take it. Wiped when dropped.
+    ///
+    /// ```
+    /// use skewgate::otp::Secret;
+    ///
+    /// assert_eq!(Secret::from_bytes(&[0xa5; 16])?.expose_hex().as_str(), "a5".repeat(16));
+    /// # Ok::<(), skewgate::otp::SecretError>(())
+    /// ```
+    #[must_use]
+    pub fn expose_hex(&self) -> Zeroizing<String> {
+        let mut buffer = wiped_buffer(2 * self.bytes.len());
+        // The buffer is long enough: it can't fail.
+        let text = base16ct::lower::encode_str(&self.bytes, &mut buffer).unwrap_or_default();
         Zeroizing::new(text.to_owned())
     }
 

@@ -88,7 +88,7 @@ fn one_secret_has_one_text() {
 }
 
 #[test]
-fn lenient_base32_takes_case_spaces_and_hyphens_and_guesses_nothing() {
+fn lenient_base32_takes_case_spaces_and_hyphens_and_never_a_zero_for_an_o() {
     assert_eq!(lenient(" gezd-gnbv GY3T qojq\u{20}gezd gnbv gy3t-qojq ").as_deref(), Ok(ASCII));
     for guess in ["0", "1", "8", "9", "\t", "_", "ß"] {
         let text = format!("{}{guess}", &BASE32[guess.len()..]);
@@ -107,6 +107,26 @@ fn long_texts_are_refused_before_they_are_read() {
     assert_eq!(strict(&"A".repeat(1640)), Err(SecretError::TooLong { got: 1025 }));
     let spaced: String = longest.chars().flat_map(|character| [character, ' ']).collect();
     assert_eq!(lenient(&spaced).unwrap().len(), 1024);
+}
+
+#[test]
+fn hex_is_read_in_either_case_and_nothing_else_is() {
+    let hex = |text: &str| Secret::from_hex(text).map(|secret| secret.expose_bytes().to_vec());
+    let text = "3132333435363738393031323334353637383930";
+    assert_eq!(hex(text).as_deref(), Ok(ASCII));
+    assert_eq!(hex("DEADBEEFdeadbeefDeAdBeEfdeadbeef"), Ok([0xde, 0xad, 0xbe, 0xef].repeat(4)));
+    for wrong in
+        ["0x3132333435363738393031323334353637", "31 32333435363738393031323334353637383", "3g3233", "é"]
+    {
+        assert_eq!(hex(wrong), Err(SecretError::HexCharacter), "{wrong}");
+    }
+    assert_eq!(hex(&text[1..]), Err(SecretError::HexCharacterCount { got: 39 }));
+    assert_eq!(hex(&text[..30]), Err(SecretError::TooShort { got: 15 }));
+    assert_eq!(Secret::short_legacy_hex(&text[..30]).unwrap().expose_bytes(), &ASCII[..15]);
+    assert_eq!(hex(""), Err(SecretError::Empty));
+    assert_eq!(hex(&"ab".repeat(1024)).unwrap().len(), 1024);
+    // Refused for its length before it is read.
+    assert_eq!(hex(&"zz".repeat(1025)), Err(SecretError::TooLong { got: 1025 }));
 }
 
 #[test]
@@ -132,6 +152,8 @@ fn neither_debug_nor_an_error_shows_it() {
     {
         let error = Secret::from_base32(wrong).unwrap_err();
         assert!(!format!("{error} {error:?}").contains("GEZ"), "{error}");
+        let error = Secret::from_hex(wrong).unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("GEZ"), "{error}");
     }
 }
 
@@ -141,7 +163,12 @@ proptest! {
         let secret = Secret::from_bytes(&bytes).unwrap();
         let text = secret.expose_base32();
         prop_assert_eq!(strict(&text).unwrap(), bytes.clone());
-        prop_assert_eq!(lenient(&text.to_lowercase()).unwrap(), bytes);
+        prop_assert_eq!(lenient(&text.to_lowercase()).unwrap(), bytes.clone());
+        let text = secret.expose_hex();
+        let digits: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        prop_assert_eq!(text.as_str(), digits);
+        let again = Secret::from_hex(&text).unwrap();
+        prop_assert_eq!(again.expose_bytes(), &bytes);
     }
 
     #[test]
@@ -157,5 +184,6 @@ proptest! {
         let _ = Secret::from_base32(&text);
         let _ = Secret::from_base32_lenient(&text);
         let _ = Secret::short_legacy_base32(&text);
+        let _ = Secret::short_legacy_hex(&text);
     }
 }
