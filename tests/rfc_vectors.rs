@@ -1,6 +1,7 @@
-//! The test vectors of RFC 4226, Appendix D, and RFC 6238, Appendix B, and the examples of RFC 6030, from `tests/vectors/`.
+//! The test vectors of RFC 4226, Appendix D, and RFC 6238, Appendix B, the examples of RFC 6030, and codes of Steam's app, from
+//! `tests/vectors/`.
 
-use skewgate::otp::{Algorithm, Digits, Hotp, Secret, TimeStep, Totp};
+use skewgate::otp::{Algorithm, Code, Consecutive, Digits, Hotp, Secret, StepRange, TimeStep, Totp, scan};
 use skewgate::time::Timestamp;
 
 /// The fields of each line; empty lines and comments left out.
@@ -16,9 +17,7 @@ fn algorithm(name: &str) -> Algorithm {
 
 #[expect(clippy::unwrap_used, reason = "a vector that can't be read must fail the test")]
 fn secret(hex: &str) -> Secret {
-    let bytes =
-        hex.as_bytes().chunks(2).map(|pair| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap());
-    Secret::from_bytes(&bytes.collect::<Vec<_>>()).unwrap()
+    Secret::from_hex(hex).unwrap()
 }
 
 #[test]
@@ -57,6 +56,20 @@ fn rfc_6238_appendix_b() {
         }
     }
     assert_eq!(beyond, 3, "only the year 2603 is beyond a Timestamp");
+}
+
+#[test]
+fn steam_codes() {
+    let vectors = vectors::<3>(include_str!("vectors/steam.txt"));
+    assert_eq!(vectors.len(), 26);
+    for [key, seconds, code] in vectors {
+        let totp = Totp::builder(&secret(key)).steam().build().unwrap();
+        let step = totp.step_at(Timestamp::from_unix_seconds(seconds.parse().unwrap()).unwrap()).unwrap();
+        assert_eq!(&*totp.code_at(step).expose(), code, "{key} at {seconds}");
+        let typed = Code::parse(&code.to_lowercase()).unwrap();
+        let window = [StepRange::new(step, step).unwrap()];
+        assert_eq!(scan(&totp, &window, None, Consecutive::from(&typed)).fresh, Some(step));
+    }
 }
 
 /// RFC 6030's examples: their secrets are the one of RFC 4226, Appendix D, so that its codes must come out.

@@ -4,11 +4,12 @@ use std::fmt;
 use std::ops::Deref;
 
 use subtle::{Choice, ConstantTimeEq};
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroize;
 
-use super::{CodeError, Digits};
+use super::format::steam_value;
+use super::{CodeError, Digits, Format};
 
-/// A one-time code of 6 to 10 digits, wiped when dropped.
+/// A one-time code, wiped when dropped: 6 to 10 digits, or the five characters of Steam's authenticator.
 ///
 /// A text is parsed once; what is compared, counted and remembered afterwards is this one value. (Servers that
 /// compared a trimmed code and remembered the untrimmed one let `"123456 "` in after `"123456"`:
@@ -25,15 +26,20 @@ use super::{CodeError, Digits};
 #[derive(Clone)]
 pub struct Code {
     value: u64,
-    digits: Digits,
+    format: Format,
 }
 
 impl Code {
     /// The longest text that is read, in bytes: ten digits with room for any grouping.
     pub const MAX_TEXT_BYTES: usize = 64;
 
-    /// Reads a code as users type it: 6 to 10 ASCII digits, with spaces and hyphens between them, and white space
-    /// (ASCII) around them.
+    /// Reads a code as users type it: 6 to 10 ASCII digits, or five of Steam's characters
+    /// (`23456789BCDFGHJKMNPQRTVWXY`, in either case), with spaces and hyphens between them, and white space (ASCII)
+    /// around them.
+    ///
+    /// The length tells which [`Format`] it is: no decimal code has five digits. So five of the digits from 2 to 9 are read
+    /// as one of Steam's codes, and fit no token that shows decimal ones. Characters are never taken for others that look
+    /// like them.
     ///
     /// # Errors
     ///
@@ -44,51 +50,57 @@ impl Code {
     /// use skewgate::otp::{Code, CodeError};
     ///
     /// assert_eq!(&*Code::parse(" 755-224\n")?.expose(), "755224");
+    /// assert_eq!(&*Code::parse("bc 2y9")?.expose(), "BC2Y9");
     /// assert_eq!(Code::parse("+755224").unwrap_err(), CodeError::Character { position: 0 });
-    /// assert_eq!(Code::parse("75522").unwrap_err(), CodeError::DigitCount { got: 5 });
+    /// assert_eq!(Code::parse("7552").unwrap_err(), CodeError::CharacterCount { got: 4 });
     /// # Ok::<(), CodeError>(())
     /// ```
     pub fn parse(text: &str) -> Result<Self, CodeError> {
         if text.len() > Self::MAX_TEXT_BYTES {
             return Err(CodeError::TooLong { got: text.len() });
         }
-        let bytes = text.as_bytes();
-        let start = bytes.len() - bytes.trim_ascii_start().len();
-        let trimmed = bytes.trim_ascii();
-        let Some(last) = trimmed.len().checked_sub(1) else { return Err(CodeError::Empty) };
-
-        let mut value = Zeroizing::new(0_u64);
-        let mut count = 0;
-        for (index, byte) in trimmed.iter().enumerate() {
-            match byte {
-                b'0'..=b'9' => {
-                    // At most 64 digits: it may wrap, but then the count is refused below.
-                    *value = value.wrapping_mul(10).wrapping_add(u64::from(byte - b'0'));
-                    count += 1;
-                }
-                // A hyphen in front could be meant as a sign, so it isn't a separator there.
-                b' ' | b'-' if index != 0 && index != last => {}
-                _ => return Err(CodeError::Character { position: start + index }),
-            }
+        let trimmed = text.as_bytes().trim_ascii();
+        // A hyphen in front could be meant as a sign, so it isn't a separator there. Spaces are gone.
+        if matches!(trimmed, [b'-', ..] | [.., b'-'] | []) {
+            return Err(why_not(text));
         }
-        Ok(Self::new(*value, Digits::new(count)?))
+        // Both readings at once: which one it is, its length tells in the end. At most 64 characters: numbers may wrap, but
+        // then there are too many.
+        let (mut decimal, mut packed, mut count, mut digits_alone) = (0_u64, 0_u64, 0, true);
+        for byte in trimmed.iter().filter(|byte| !is_separator(**byte)) {
+            let digit = byte.wrapping_sub(b'0');
+            digits_alone &= digit <= 9;
+            decimal = decimal.wrapping_mul(10).wrapping_add(u64::from(digit));
+            packed = packed << 8 | u64::from(*byte);
+            count += 1;
+        }
+        let steam = Format::Steam.length();
+        match Digits::new(count) {
+            Ok(digits) if digits_alone => Ok(Self::new(decimal, Format::Decimal(digits))),
+            Err(_) if count == steam => match steam_value(packed) {
+                Some(value) => Ok(Self::new(value, Format::Steam)),
+                None => Err(why_not(text)),
+            },
+            _ => Err(why_not(text)),
+        }
     }
 
-    /// How many digits it has.
+    /// What it looks like.
     ///
     /// ```
-    /// use skewgate::otp::{Code, Digits};
+    /// use skewgate::otp::{Code, Digits, Format};
     ///
-    /// assert_eq!(Code::parse("0000 0001")?.digits(), Digits::EIGHT);
+    /// assert_eq!(Code::parse("0000 0001")?.format(), Format::Decimal(Digits::EIGHT));
+    /// assert_eq!(Code::parse("2BC4D")?.format(), Format::Steam);
     /// # Ok::<(), skewgate::otp::CodeError>(())
     /// ```
     #[must_use]
-    pub const fn digits(&self) -> Digits {
-        self.digits
+    pub const fn format(&self) -> Format {
+        self.format
     }
 
-    /// The digits as text, to show a generated code to whoever owns the token. Named so that a reviewer finds
-    /// every place that takes a code out.
+    /// The code as text, to show a generated one to whoever owns the token. Named so that a reviewer finds every place that
+    /// takes a code out.
     ///
     /// ```
     /// use skewgate::otp::Code;
@@ -98,31 +110,60 @@ impl Code {
     /// ```
     #[must_use]
     pub fn expose(&self) -> CodeText {
-        let mut text = CodeText { ascii: [b'0'; Digits::MAX.get()], length: self.digits.get() };
-        let mut rest = Zeroizing::new(self.value);
-        for place in text.ascii.iter_mut().take(text.length).rev() {
-            let [.., digit] = (*rest % 10).to_be_bytes();
-            *place = b'0' + digit;
-            *rest /= 10;
-        }
+        let mut text = CodeText { ascii: [b'0'; Digits::MAX.get()], length: self.format.length() };
+        self.format.write(self.value, &mut text.ascii);
         text
     }
 
-    /// `value` must have no more digits than `digits`.
-    pub(super) const fn new(value: u64, digits: Digits) -> Self {
-        Self { value, digits }
+    /// `value` must be one that `format` can show.
+    pub(super) const fn new(value: u64, format: Format) -> Self {
+        Self { value, format }
     }
 
-    /// Its digits read as a number.
+    /// Its characters read as a number.
     pub(super) const fn value(&self) -> u64 {
         self.value
     }
 }
 
+/// Between digits.
+const fn is_separator(byte: u8) -> bool {
+    matches!(byte, b' ' | b'-')
+}
+
+/// Why a text is no code.
+#[cold]
+fn why_not(text: &str) -> CodeError {
+    let bytes = text.as_bytes();
+    let start = bytes.len() - bytes.trim_ascii_start().len();
+    let trimmed = bytes.trim_ascii();
+    let Some(last) = trimmed.len().checked_sub(1) else { return CodeError::Empty };
+    let separates = |index: usize, byte: u8| is_separator(byte) && index != 0 && index != last;
+    let characters = || trimmed.iter().enumerate().filter(|&(index, byte)| !separates(index, *byte));
+    let at = |refused: &dyn Fn(u8) -> bool| {
+        let found = characters().find(|&(_, byte)| refused(*byte));
+        found.map(|(index, _)| CodeError::Character { position: start + index })
+    };
+    let is_letter =
+        |byte: u8| byte.is_ascii_alphabetic() && steam_value(u64::from_be_bytes([byte; 8])).is_some();
+    let got = characters().count();
+    // What no code has, then letters where there is no Steam code, then digits that a Steam code doesn't have.
+    at(&|byte| !byte.is_ascii_digit() && !is_letter(byte))
+        .or_else(|| if got == Format::Steam.length() { None } else { at(&is_letter) })
+        .or_else(|| {
+            if characters().any(|(_, byte)| is_letter(*byte)) {
+                at(&|byte| matches!(byte, b'0' | b'1'))
+            } else {
+                None
+            }
+        })
+        .unwrap_or(CodeError::CharacterCount { got })
+}
+
 impl ConstantTimeEq for Code {
-    /// Equal digits, and equally many of them: `000123` isn't `0000123`.
+    /// Equal characters, and equally many of them: `000123` isn't `0000123`.
     fn ct_eq(&self, other: &Self) -> Choice {
-        self.value.ct_eq(&other.value) & self.digits.ct_eq(&other.digits)
+        self.value.ct_eq(&other.value) & self.format.ct_eq(&other.format)
     }
 }
 
@@ -140,7 +181,7 @@ impl fmt::Debug for Code {
     }
 }
 
-/// The digits of a [`Code`] as text: a `&str` that is wiped when dropped. From [`Code::expose`].
+/// A [`Code`] as text: a `&str` that is wiped when dropped. From [`Code::expose`].
 pub struct CodeText {
     ascii: [u8; Digits::MAX.get()],
     length: usize,
@@ -150,7 +191,7 @@ impl Deref for CodeText {
     type Target = str;
 
     fn deref(&self) -> &str {
-        // Only ASCII digits are ever written: neither default can be reached.
+        // Only ASCII is ever written: neither default can be reached.
         self.ascii.get(..self.length).and_then(|ascii| str::from_utf8(ascii).ok()).unwrap_or_default()
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::time::Timestamp;
 
-use super::{Code, Digits, MAX_CONSECUTIVE, Secret, Totp};
+use super::{Code, Digits, Format, MAX_CONSECUTIVE, Secret, Totp};
 
 /// A secret that can't be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -112,23 +112,36 @@ pub enum CodeError {
         /// How many bytes of text there are.
         got: usize,
     },
-    /// Something other than an ASCII digit, or than a space or a hyphen between two of them.
+    /// Something other than an ASCII digit, or than a space or a hyphen between two of them; and what is no part of one of
+    /// Steam's codes.
     #[error(
-        "byte {position} of the code is neither a digit from 0 to 9 nor a space or hyphen between digits: \
-         ask for the digits alone"
+        "byte {position} of the code is neither a digit from 0 to 9 nor a space or hyphen between digits, nor is \
+         it one of five characters of 23456789BCDFGHJKMNPQRTVWXY (Steam): ask for the code alone"
     )]
     Character {
         /// Which byte of the text, counted from 0.
         position: usize,
     },
-    /// Too few or too many digits.
+    /// No code has so few or so many digits. From [`Digits::new`].
     #[error(
-        "the code has {got} digits, expected {min} to {max}: ask for all of them and nothing else",
+        "codes have {min} to {max} digits, not {got}: take as many as the token shows, usually {min}",
         min = Digits::MIN.get(),
         max = Digits::MAX.get()
     )]
     DigitCount {
         /// How many digits there are.
+        got: usize,
+    },
+    /// A text with too few or too many characters for any code.
+    #[error(
+        "the code has {got} characters, expected {min} to {max} digits, or {steam} characters of a Steam code: ask for all \
+         of them and nothing else",
+        min = Digits::MIN.get(),
+        max = Digits::MAX.get(),
+        steam = Format::Steam.length()
+    )]
+    CharacterCount {
+        /// How many there are, without separators.
         got: usize,
     },
     /// No code at all, or more than can be tried together.

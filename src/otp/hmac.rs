@@ -24,17 +24,11 @@ trait State<const BLOCK: usize>: Copy + Zeroize {
 
 /// What dynamic truncation reads of a MAC: its last four bits name an offset of at most 15, so it never
 /// reads past byte 18, however long the hash is (RFC 6238 §1.2).
+#[derive(Clone, Copy)]
 pub(super) struct Digest {
     /// The first 20 bytes, big-endian.
     pub(super) first: [u32; 5],
     pub(super) last_byte: u8,
-}
-
-impl Drop for Digest {
-    fn drop(&mut self) {
-        self.first.zeroize();
-        self.last_byte.zeroize();
-    }
 }
 
 impl State<64> for [u32; 5] {
@@ -186,18 +180,18 @@ fn hash<S: State<BLOCK>, const BLOCK: usize>(message: &[u8]) -> Zeroizing<S> {
 }
 
 /// The one bit that ends a message (FIPS 180-4 §5.1).
-fn mark_end<const BLOCK: usize>(block: &mut [u8; BLOCK], length: usize) {
-    if let Some(byte) = block.get_mut(length) {
-        *byte = 0x80;
+const fn mark_end<const BLOCK: usize>(block: &mut [u8; BLOCK], length: usize) {
+    if length < BLOCK {
+        block[length] = 0x80;
     }
 }
 
 /// The message's length in bits at the end of its last block (FIPS 180-4 §5.1). Secrets are at most 1024 bytes
-/// and blocks 128, so four bytes hold it.
-fn write_length<const BLOCK: usize>(block: &mut [u8; BLOCK], bytes: usize) {
-    let bits = u32::try_from(bytes).unwrap_or(u32::MAX).saturating_mul(8);
+/// and blocks 128, so two bytes hold it.
+const fn write_length<const BLOCK: usize>(block: &mut [u8; BLOCK], bytes: usize) {
+    let [.., a, b] = bytes.saturating_mul(8).to_be_bytes();
     if let Some(end) = block.last_chunk_mut() {
-        *end = bits.to_be_bytes();
+        *end = [a, b];
     }
 }
 
@@ -229,89 +223,121 @@ impl KeyState {
         }
     }
 
-    pub(super) fn run(&self) -> Run<'_> {
-        Run(match &self.0 {
-            AnyKey::Sha1(key) => AnyLanes::Sha1(Lanes::new(key)),
-            AnyKey::Sha256(key) => AnyLanes::Sha256(Lanes::new(key)),
-            AnyKey::Sha512(key) => AnyLanes::Sha512(Lanes::new(key)),
-        })
+    /// Shows `take` each counter of each span, in order, with its MAC. A counter goes in as eight bytes, big-endian
+    /// (RFC 4226 §5.2).
+    #[inline]
+    pub(super) fn macs(&self, spans: impl Iterator<Item = Span>, take: impl FnMut(&Span, u64, Digest)) {
+        match &self.0 {
+            AnyKey::Sha1(key) => key.macs(spans, take),
+            AnyKey::Sha256(key) => key.macs(spans, take),
+            AnyKey::Sha512(key) => key.macs(spans, take),
+        }
     }
+}
+
+/// Counters in a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Span {
+    /// The first one that a MAC is made of.
+    pub(super) begin: u64,
+    /// The first one that counts: those before lead up to it.
+    pub(super) first: u64,
+    pub(super) last: u64,
 }
 
 /// How many MACs are made side by side. The rounds of a compression wait for each other; compressions that don't
 /// wait for each other, one right after the other, give the processor something to do meanwhile.
-pub(super) const LANES: usize = 4;
+const LANES: usize = 4;
 
-/// MACs of one key, made in the same buffers.
-pub(super) struct Run<'k>(AnyLanes<'k>);
-
-#[expect(clippy::large_enum_variant, reason = "boxing it would put a login on the heap")]
-enum AnyLanes<'k> {
-    Sha1(Lanes<'k, [u32; 5], 64>),
-    Sha256(Lanes<'k, [u32; 8], 64>),
-    Sha512(Lanes<'k, [u64; 8], 128>),
-}
-
-impl Run<'_> {
-    /// Shows `take` the MACs of `count` counters from `first` on, at most [`LANES`] of them. A counter goes in as
-    /// eight bytes, big-endian (RFC 4226 §5.2).
-    pub(super) fn macs(&mut self, first: u64, count: usize, take: impl FnMut(Digest)) {
-        match &mut self.0 {
-            AnyLanes::Sha1(lanes) => lanes.macs(first, count).iter().map(State::digest).for_each(take),
-            AnyLanes::Sha256(lanes) => lanes.macs(first, count).iter().map(State::digest).for_each(take),
-            AnyLanes::Sha512(lanes) => lanes.macs(first, count).iter().map(State::digest).for_each(take),
-        }
-    }
-}
-
-/// Two blocks whose padding never changes, as a counter and a hash always have the same length: only these are
-/// written for each MAC, and only what a MAC leaves is wiped, once for all of them.
-struct Lanes<'k, S: State<BLOCK>, const BLOCK: usize> {
-    key: &'k Key<S>,
-    counter: [u8; BLOCK],
-    inner_hash: [u8; BLOCK],
+/// For each lane two blocks whose padding never changes, as a counter and a hash always have the same length: only these
+/// are written for each MAC, and everything is wiped once for all of them.
+///
+/// Each lane has its own blocks, and all are written before the first is hashed. A processor that loads 16 bytes right
+/// after they were stored in smaller pieces has to wait for the stores; by the time that a lane's turn comes they are done.
+struct Lanes<S: State<BLOCK>, const BLOCK: usize> {
+    counters: [[u8; BLOCK]; LANES],
+    inner_hashes: [[u8; BLOCK]; LANES],
     states: [S; LANES],
 }
 
-impl<'k, S: State<BLOCK>, const BLOCK: usize> Lanes<'k, S, BLOCK> {
-    fn new(key: &'k Key<S>) -> Self {
-        Self {
-            key,
-            counter: padded_after_key(size_of::<u64>()),
-            inner_hash: padded_after_key(S::BYTES),
-            states: [S::START; LANES],
+impl<S: Zeroize> Key<S> {
+    /// See [`KeyState::macs`].
+    #[inline]
+    fn macs<const BLOCK: usize>(
+        &self,
+        spans: impl Iterator<Item = Span>,
+        mut take: impl FnMut(&Span, u64, Digest),
+    ) where
+        S: State<BLOCK>,
+    {
+        let mut lanes = Lanes::<S, BLOCK>::BEGIN;
+        for span in spans {
+            let mut next = Some(span.begin);
+            while let Some(begin) = next.filter(|&begin| begin <= span.last) {
+                let count = usize::try_from(span.last - begin)
+                    .map_or(LANES, |more| more.saturating_add(1).min(LANES));
+                let mut counter = begin;
+                for mac in lanes.macs(self, begin, count) {
+                    take(&span, counter, mac.digest());
+                    counter = counter.wrapping_add(1);
+                }
+                next = u64::try_from(count).ok().and_then(|count| begin.checked_add(count));
+            }
         }
     }
+}
 
-    fn macs(&mut self, first: u64, count: usize) -> &[S] {
-        let Some(states) = self.states.get_mut(..count) else { return &[] };
+impl<S: State<BLOCK>, const BLOCK: usize> Lanes<S, BLOCK> {
+    /// One constant: put together at run time, it was copied about right after it was written.
+    const BEGIN: Self = Self {
+        counters: [padded_after_key(size_of::<u64>()); LANES],
+        inner_hashes: [padded_after_key(S::BYTES); LANES],
+        states: [S::START; LANES],
+    };
+
+    /// The MACs of at most [`LANES`] counters.
+    #[inline]
+    fn macs(&mut self, key: &Key<S>, first: u64, count: usize) -> &[S] {
+        let (Some(states), Some(counters), Some(inner_hashes)) = (
+            self.states.get_mut(..count),
+            self.counters.get_mut(..count),
+            self.inner_hashes.get_mut(..count),
+        ) else {
+            return &[];
+        };
         let mut counter = first;
-        for state in states.iter_mut() {
-            if let Some(front) = self.counter.first_chunk_mut() {
+        for block in counters.iter_mut() {
+            if let Some(front) = block.first_chunk_mut() {
                 *front = counter.to_be_bytes();
             }
-            *state = self.key.inner;
-            state.compress(&self.counter);
             counter = counter.wrapping_add(1);
         }
-        for state in states.iter_mut() {
-            state.store(&mut self.inner_hash);
-            *state = self.key.outer;
-            state.compress(&self.inner_hash);
+        for (state, block) in states.iter_mut().zip(counters) {
+            *state = key.inner;
+            state.compress(block);
+        }
+        for (state, block) in states.iter_mut().zip(inner_hashes.iter_mut()) {
+            state.store(block);
+            *state = key.outer;
+        }
+        for (state, block) in states.iter_mut().zip(inner_hashes) {
+            state.compress(block);
         }
         states
     }
 }
 
-impl<S: State<BLOCK>, const BLOCK: usize> Drop for Lanes<'_, S, BLOCK> {
+impl<S: State<BLOCK>, const BLOCK: usize> Drop for Lanes<S, BLOCK> {
     fn drop(&mut self) {
-        self.inner_hash.iter_mut().take(S::BYTES).for_each(Zeroize::zeroize);
-        self.states.zeroize();
+        // Not byte by byte, as `zeroize` would: that took as long as a hash.
+        self.inner_hashes = [[0; BLOCK]; LANES];
+        self.states = [S::START; LANES];
+        zeroize::optimization_barrier(self);
     }
 }
 
 /// The padding of a message of `length` bytes that follows a block of key.
-fn padded_after_key<const BLOCK: usize>(length: usize) -> [u8; BLOCK] {
+const fn padded_after_key<const BLOCK: usize>(length: usize) -> [u8; BLOCK] {
     let mut block = [0; BLOCK];
     mark_end(&mut block, length);
     write_length(&mut block, BLOCK + length);

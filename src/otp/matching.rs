@@ -1,9 +1,10 @@
 //! Looking for codes in a window of steps, in constant time.
 
-use subtle::{Choice, ConditionallySelectable, ConstantTimeEq, ConstantTimeGreater};
+use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 use zeroize::Zeroize;
 
-use super::{Code, CodeError, StepRange, TimeStep, Totp};
+use super::hmac::Span;
+use super::{Code, CodeError, Format, Hotp, StepRange, TimeStep, Totp};
 
 /// The most codes that are tried together.
 pub const MAX_CONSECUTIVE: usize = 3;
@@ -110,23 +111,42 @@ pub struct Match {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn scan(totp: &Totp, window: &[StepRange], watermark: Option<TimeStep>, codes: Consecutive<'_>) -> Match {
-    let mut values = totp.values();
-    let wanted = Wanted::new(totp, codes);
-    let mut tally = Tally::new(watermark);
-    // How many steps a position takes up before its last one.
-    let lead_in = wanted.count - 1;
-    for range in window {
-        let (first, last) = (number(range.first()), number(range.last()));
-        let mut places = [Fit::NOTHING_YET; MAX_CONSECUTIVE];
-        values.each(first.saturating_sub(lead_in), last, |step, value| {
-            let fit = wanted.extend(&mut places, value);
-            // Public: they depend on the window alone.
-            if let (true, Some(oldest)) = (step >= first, step.checked_sub(lead_in)) {
-                tally.add(oldest, step, fit);
-            }
-        });
+    let ends = window.iter().map(|range| (number(range.first()), number(range.last())));
+    let tally = look(totp.hotp(), ends, watermark.map_or(0, |step| number(step) + 1), codes);
+    Match {
+        fresh: tally.fresh.checked_sub(1).and_then(|step| TimeStep::new(i64::try_from(step).ok()?)),
+        replayed: Choice::from(tally.replayed).into(),
+        right_at_best: tally.right_at_best(),
     }
-    tally.finish()
+}
+
+/// Counts every position between each of these ends. Codes below `lowest_alive` are dead.
+#[inline]
+fn look(
+    hotp: &Hotp,
+    ends: impl Iterator<Item = (u64, u64)>,
+    lowest_alive: u64,
+    codes: Consecutive<'_>,
+) -> Tally {
+    let wanted = Wanted::new(hotp.format(), codes);
+    let lead_in = lead_in(codes);
+    let spans = ends.map(|(first, last)| Span { begin: first.saturating_sub(lead_in), first, last });
+    let mut tally = Tally { lowest_alive, fresh: 0, replayed: 0, right: 0 };
+    // What a span leaves here doesn't reach into the next one: each begins with the whole lead-in of its first position.
+    let mut places = [Fit::NOTHING_YET; MAX_CONSECUTIVE];
+    hotp.values(spans, |span, counter, value| {
+        let fit = wanted.extend(&mut places, value);
+        // Public, like all that is branched on here: it depends on the window alone.
+        if let (true, Some(oldest)) = (counter >= span.first, counter.checked_sub(lead_in)) {
+            tally.add(oldest, counter, fit);
+        }
+    });
+    tally
+}
+
+/// How many counters a position takes up before its last one.
+fn lead_in(codes: Consecutive<'_>) -> u64 {
+    const { [0, 0, 1, 2] }.get(codes.count()).copied().unwrap_or_default()
 }
 
 /// Never negative, so that it is its own absolute value.
@@ -135,6 +155,7 @@ fn number(step: TimeStep) -> u64 {
 }
 
 /// True where `left` is the smaller. `subtle`'s own comparison takes six times as long.
+#[inline]
 fn less(left: u64, right: u64) -> Choice {
     let [sign, ..] = u128::from(left).wrapping_sub(u128::from(right)).to_be_bytes();
     Choice::from(sign & 1)
@@ -159,33 +180,30 @@ impl Fit {
 /// The codes as numbers.
 struct Wanted {
     values: [u64; MAX_CONSECUTIVE],
-    /// False where a code has another number of digits than the token's.
-    possible: [Choice; MAX_CONSECUTIVE],
-    count: u64,
+    count: usize,
 }
 
+/// What stands for a code of another format than the token's: more than any code's value.
+const IMPOSSIBLE: u64 = u64::MAX;
+
 impl Wanted {
-    fn new(totp: &Totp, codes: Consecutive<'_>) -> Self {
-        let mut wanted =
-            Self { values: [0; MAX_CONSECUTIVE], possible: [Choice::from(0); MAX_CONSECUTIVE], count: 0 };
-        for ((value, possible), code) in wanted.values.iter_mut().zip(&mut wanted.possible).zip(codes.codes) {
-            *value = code.value();
-            *possible = code.digits().ct_eq(&totp.digits());
-            wanted.count += 1;
+    fn new(format: Format, codes: Consecutive<'_>) -> Self {
+        let mut wanted = Self { values: [IMPOSSIBLE; MAX_CONSECUTIVE], count: codes.count() };
+        for (value, code) in wanted.values.iter_mut().zip(codes.codes) {
+            value.conditional_assign(&code.value(), code.format().ct_eq(&format));
         }
         wanted
     }
 
     /// Goes one step on. `places[i]` is how well codes 0 to i fit with code i at the present step; what is
     /// returned is how well all of them do.
-    fn extend(&self, places: &mut [Fit; MAX_CONSECUTIVE], value: &u64) -> Fit {
+    #[inline]
+    fn extend(&self, places: &mut [Fit; MAX_CONSECUTIVE], value: u64) -> Fit {
         let mut before = Fit::NOTHING_YET;
         let mut fit = before;
-        for (((wanted, possible), place), _) in
-            self.values.iter().zip(&self.possible).zip(places).zip(0..self.count)
-        {
-            let fits = wanted.ct_eq(value).unwrap_u8() & possible.unwrap_u8();
-            fit = Fit { all: before.all & fits, right: before.right + fits };
+        for (wanted, place) in self.values.iter().zip(places).take(self.count) {
+            let fits = wanted.ct_eq(&value).unwrap_u8();
+            fit = Fit { all: before.all & fits, right: before.right.wrapping_add(fits) };
             before = std::mem::replace(place, fit);
         }
         fit
@@ -200,21 +218,18 @@ impl Drop for Wanted {
 
 /// What was found so far, without a branch on it.
 struct Tally {
-    /// The lowest step above the watermark.
+    /// The lowest counter above the watermark.
     lowest_alive: u64,
-    /// One more than the newest step at which all codes fit; 0 where there is none.
+    /// One more than the newest counter at which all codes fit; 0 where there is none.
     fresh: u64,
     replayed: u8,
-    right_at_best: u8,
+    /// Bit n is set where n codes fitted at some place.
+    right: u8,
 }
 
 impl Tally {
-    fn new(watermark: Option<TimeStep>) -> Self {
-        let lowest_alive = watermark.map_or(0, |step| number(step) + 1);
-        Self { lowest_alive, fresh: 0, replayed: 0, right_at_best: 0 }
-    }
-
-    /// Counts a position: its codes' oldest and newest step, and how well they fit.
+    /// Counts a position: its codes' oldest and newest counter, and how well they fit. There must be a next counter.
+    #[inline]
     fn add(&mut self, oldest: u64, newest: u64, fit: Fit) {
         let dead = less(newest, self.lowest_alive).unwrap_u8();
         self.replayed |= fit.all & dead;
@@ -224,16 +239,13 @@ impl Tally {
         let newer = less(self.fresh, candidate).unwrap_u8();
         self.fresh.conditional_assign(&candidate, Choice::from(fit.all & !partly_dead & newer));
 
-        let better = fit.right.ct_gt(&self.right_at_best);
-        self.right_at_best.conditional_assign(&fit.right, better);
+        self.right |= 1_u8.wrapping_shl(fit.right.into());
     }
 
-    fn finish(self) -> Match {
-        Match {
-            fresh: self.fresh.checked_sub(1).and_then(|step| TimeStep::new(i64::try_from(step).ok()?)),
-            replayed: Choice::from(self.replayed).into(),
-            right_at_best: self.right_at_best,
-        }
+    /// The largest number of codes that fitted at any one place.
+    fn right_at_best(&self) -> u8 {
+        let [best, ..] = self.right.checked_ilog2().unwrap_or_default().to_le_bytes();
+        best
     }
 }
 

@@ -19,6 +19,7 @@
 mod algorithm;
 mod code;
 mod error;
+mod format;
 mod hmac;
 mod hotp;
 pub mod import;
@@ -37,7 +38,8 @@ mod uri;
 pub use algorithm::Algorithm;
 pub use code::{Code, CodeText};
 pub use error::{CodeError, SecretError, TotpError};
-pub use hotp::{Digits, Hotp};
+pub use format::{Digits, Format};
+pub use hotp::Hotp;
 pub use matching::{Consecutive, MAX_CONSECUTIVE, Match, scan};
 pub use secret::Secret;
 pub use step::{StepRange, TimeStep};

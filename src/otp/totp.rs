@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use crate::time::Timestamp;
 
-use super::hotp::Values;
-use super::{Algorithm, Code, Digits, Hotp, Secret, TimeStep, TotpError};
+use super::{Algorithm, Code, Digits, Format, Hotp, Secret, TimeStep, TotpError};
 
 const NANOS_PER_SECOND: i64 = 1_000_000_000;
 
@@ -54,7 +53,7 @@ impl Totp {
         TotpBuilder {
             secret,
             algorithm: Algorithm::Sha1,
-            digits: Digits::SIX,
+            format: Format::Decimal(Digits::SIX),
             period: Self::DEFAULT_PERIOD,
             t0: Timestamp::from_unix_nanos(0),
         }
@@ -131,10 +130,10 @@ impl Totp {
         self.hotp.algorithm()
     }
 
-    /// How many digits its codes have.
+    /// What its codes look like.
     #[must_use]
-    pub const fn digits(&self) -> Digits {
-        self.hotp.digits()
+    pub const fn format(&self) -> Format {
+        self.hotp.format()
     }
 
     /// How long a step is: whole seconds.
@@ -149,8 +148,8 @@ impl Totp {
         Timestamp::from_unix_nanos(self.t0_seconds.saturating_mul(NANOS_PER_SECOND))
     }
 
-    pub(super) fn values(&self) -> Values<'_> {
-        self.hotp.values()
+    pub(super) const fn hotp(&self) -> &Hotp {
+        &self.hotp
     }
 }
 
@@ -158,7 +157,7 @@ impl fmt::Debug for Totp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Totp")
             .field("algorithm", &self.algorithm())
-            .field("digits", &self.digits())
+            .field("format", &self.format())
             .field("period", &self.period())
             .field("t0", &self.t0())
             .finish_non_exhaustive()
@@ -171,7 +170,7 @@ impl fmt::Debug for Totp {
 pub struct TotpBuilder<'s> {
     secret: &'s Secret,
     algorithm: Algorithm,
-    digits: Digits,
+    format: Format,
     period: Duration,
     t0: Timestamp,
 }
@@ -184,9 +183,31 @@ impl TotpBuilder<'_> {
     }
 
     /// How many digits; six by default.
-    pub const fn digits(mut self, digits: Digits) -> Self {
-        self.digits = digits;
+    pub const fn digits(self, digits: Digits) -> Self {
+        self.format(Format::Decimal(digits))
+    }
+
+    /// What codes look like; six digits by default.
+    pub const fn format(mut self, format: Format) -> Self {
+        self.format = format;
         self
+    }
+
+    /// What Steam's authenticator uses: its [`Format`], SHA-1, 30 s.
+    ///
+    /// ```
+    /// use skewgate::otp::{Code, Format, Secret, Totp};
+    ///
+    /// let totp = Totp::builder(&Secret::from_bytes(b"12345678901234567890")?).steam().build()?;
+    /// let step = totp.step_at("2026-01-01T00:00:00Z".parse()?).ok_or("before T0")?;
+    /// assert_eq!(&*totp.code_at(step).expose(), "R5BQ4");
+    /// assert_eq!(Code::parse("r5bq4")?.format(), Format::Steam);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub const fn steam(mut self) -> Self {
+        self.algorithm = Algorithm::Sha1;
+        self.period = Totp::DEFAULT_PERIOD;
+        self.format(Format::Steam)
     }
 
     /// How long a step is; 30 s by default. Whole seconds, from one to [`Totp::MAX_PERIOD`].
@@ -217,7 +238,7 @@ impl TotpBuilder<'_> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn build(self) -> Result<Totp, TotpError> {
-        let Self { secret, algorithm, digits, period, t0 } = self;
+        let Self { secret, algorithm, format, period, t0 } = self;
         let in_range = (Duration::from_secs(1)..=Totp::MAX_PERIOD).contains(&period);
         if !in_range || period.subsec_nanos() != 0 {
             return Err(TotpError::Period { got: period });
@@ -228,7 +249,7 @@ impl TotpBuilder<'_> {
             return Err(TotpError::T0 { got: t0 });
         }
         Ok(Totp {
-            hotp: Hotp::new(secret, algorithm, digits),
+            hotp: Hotp::new(secret, algorithm, format),
             period_seconds,
             t0_seconds: t0.as_unix_seconds(),
         })

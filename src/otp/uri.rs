@@ -40,7 +40,7 @@ pub use error::{Parameter, Part, UriError, UriFlaw};
 ///     ?secret=HXDMVJECJJWSRB3HWIZR4IFUGFTMXBOZ&issuer=ACME%20Co&digits=8".parse()?;
 /// assert_eq!(uri.issuer(), Some("ACME Co"));
 /// assert_eq!(uri.account(), "john@example.com");
-/// assert_eq!(uri.totp()?.digits(), Digits::EIGHT);
+/// assert_eq!(uri.totp()?.format(), Digits::EIGHT.into());
 /// # Ok::<(), skewgate::otp::UriError>(())
 /// ```
 ///

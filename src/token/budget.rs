@@ -293,7 +293,7 @@ impl Budget {
 }
 
 /// The chance that one random code of six digits fits, in units of 2⁻³¹. Six digits are the fewest that there are
-/// (RFC 4226 §4 R4), so no other code is easier to guess.
+/// (RFC 4226 §4 R4), and Steam's five characters are worth seven, so no other code is easier to guess.
 pub(crate) const SIX_DIGITS: u32 = Digits::SIX.guess_odds_numerator();
 
 /// How many steps a single code is looked for at by default. Four learned ones and three of a right clock: what a token

@@ -85,7 +85,7 @@ pub fn admit(
         policy: *policy,
         period: totp.period(),
         t0: totp.t0(),
-        guess: totp.digits().guess_odds_numerator(),
+        guess: totp.format().guess_odds_numerator(),
         now: *now,
     };
     let window = case.window(codes)?;
@@ -226,8 +226,8 @@ impl Case {
 
 /// Refuses tokens with more digits than vary.
 pub(super) const fn check_digits(totp: &Totp) -> Result<(), TokenFault> {
-    let digits = totp.digits();
-    if digits.fit_for_validation() { Ok(()) } else { Err(TokenFault::Digits { got: digits.get() }) }
+    let format = totp.format();
+    if format.fit_for_validation() { Ok(()) } else { Err(TokenFault::Digits { got: format.length() }) }
 }
 
 #[cfg(test)]

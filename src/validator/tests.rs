@@ -12,6 +12,7 @@ use std::time::Duration;
 mod faults;
 mod guesses;
 mod laws;
+mod steam;
 
 /// The beginning of a step.
 const NOON: i64 = 1_780_315_200;

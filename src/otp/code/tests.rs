@@ -23,6 +23,17 @@ fn zeros_in_front_are_digits() {
 }
 
 #[test]
+fn five_characters_are_a_steam_code_in_either_case() {
+    for written in ["2BC4Y", "2bc4y", "2b-C 4y", " 2Bc4Y\n"] {
+        assert_eq!(text(written).as_deref(), Ok("2BC4Y"), "{written:?}");
+        assert_eq!(Code::parse(written).unwrap().format(), Format::Steam);
+    }
+    // Digits alone, too: no decimal code has five.
+    assert_eq!(Code::parse("23 456").unwrap().format(), Format::Steam);
+    assert_eq!(Code::parse("023456").unwrap().format(), Format::Decimal(Digits::SIX));
+}
+
+#[test]
 fn anything_else_is_refused() {
     let character = |position| Err(CodeError::Character { position });
     for (written, refusal) in [
@@ -39,8 +50,22 @@ fn anything_else_is_refused() {
         ("١٢٣٤٥٦", character(0)),
         ("12345O", character(5)),
         ("1234\u{0}56", character(4)),
-        ("12345", Err(CodeError::DigitCount { got: 5 })),
-        ("12345678901", Err(CodeError::DigitCount { got: 11 })),
+        // Five digits, but 1 is none of Steam's characters.
+        ("12345", Err(CodeError::CharacterCount { got: 5 })),
+        ("7552", Err(CodeError::CharacterCount { got: 4 })),
+        ("12345678901", Err(CodeError::CharacterCount { got: 11 })),
+        // Letters only where there are five characters.
+        ("BCDF", character(0)),
+        ("23BCDF", character(2)),
+        (" 2-3 4 5 6 bc", character(11)),
+        // No character is taken for one that looks like it.
+        ("O3456", character(0)),
+        ("2BC0D", character(3)),
+        ("2bc1d", character(3)),
+        ("2BCSD", character(3)),
+        ("2BC\u{212a}D", character(3)),
+        ("-BCDFG", character(0)),
+        ("BCDFG-", character(5)),
     ] {
         assert_eq!(text(written), refusal, "{written:?}");
     }
@@ -49,7 +74,7 @@ fn anything_else_is_refused() {
 #[test]
 fn a_long_text_is_refused_whatever_it_holds() {
     let digits = "1".repeat(Code::MAX_TEXT_BYTES);
-    assert_eq!(text(&digits), Err(CodeError::DigitCount { got: 64 }));
+    assert_eq!(text(&digits), Err(CodeError::CharacterCount { got: 64 }));
     assert_eq!(text(&(digits + "1")), Err(CodeError::TooLong { got: 65 }));
     assert_eq!(text(&format!("123456{}", " ".repeat(59))), Err(CodeError::TooLong { got: 65 }));
 }
@@ -62,6 +87,9 @@ fn the_number_of_digits_is_part_of_the_code() {
     assert!(same("123 456", "123456"));
     assert!(!same("123456", "123457"));
     assert!(!same("000123", "0000123"));
+    assert!(same("2bc4y", "2BC4Y"));
+    // 22222 and 000000 are both zero.
+    assert!(!same("22222", "000000"));
 }
 
 #[test]
@@ -69,7 +97,7 @@ fn neither_debug_nor_an_error_shows_a_digit() {
     let code = Code::parse("987654").unwrap();
     assert_eq!(format!("{code:?}"), "Code(redacted)");
     assert_eq!(format!("{:?}", code.expose()), "CodeText(redacted)");
-    for wrong in ["98765x", "98765", "9876543210987", &"9876".repeat(20)] {
+    for wrong in ["98765x", "98760", "9876z", "9876543210987", &"9876".repeat(20)] {
         let error = Code::parse(wrong).unwrap_err();
         assert!(!format!("{error} {error:?}").contains("987"), "{error}");
     }

@@ -139,6 +139,17 @@ fn consecutive_codes_match_at_the_step_of_the_last() {
 }
 
 #[test]
+fn steps_on_either_side_of_a_gap_are_not_consecutive() {
+    let totp = totp();
+    for window in [[range(10, 11), range(20, 22)], [range(20, 22), range(10, 11)]] {
+        assert_eq!(look(&totp, &window, None, &codes(&totp, &[11, 20])), found(None, false, 1));
+        assert_eq!(look(&totp, &window, None, &codes(&totp, &[22, 10])), found(None, false, 1));
+        assert_eq!(look(&totp, &window, None, &codes(&totp, &[10, 11, 20])), found(None, false, 1));
+        assert_eq!(look(&totp, &window, None, &codes(&totp, &[18, 19, 20])), found(Some(20), false, 3));
+    }
+}
+
+#[test]
 fn some_right_codes_are_no_match() {
     let totp = totp();
     let window = [range(10, 14)];
@@ -201,6 +212,20 @@ fn none_and_four_codes_are_not_tried() {
     assert_eq!(Consecutive::new(&four).unwrap_err(), CodeError::ConsecutiveCount { got: 4 });
 }
 
+#[test]
+fn a_steam_code_matches_a_steam_token_alone() {
+    let secret = Secret::from_bytes(b"12345678901234567890").unwrap();
+    let steam = Totp::builder(&secret).steam().build().unwrap();
+    let window = [range(10, 14)];
+    let pair = codes(&steam, &[11, 12]);
+    assert_eq!(look(&steam, &window, None, &pair), found(Some(12), false, 2));
+    assert_eq!(look(&steam, &window, Some(12), &pair), found(None, true, 2));
+    assert_eq!(look(&totp(), &window, None, &pair), found(None, false, 0));
+    // The same number, shown in the other format.
+    let same_value = [Code::new(pair[1].value() % 1_000_000, Digits::SIX.into())];
+    assert_eq!(look(&steam, &window, None, &same_value), found(None, false, 0));
+}
+
 /// Codes near a window, some of them spoilt.
 #[derive(Clone, Debug)]
 struct Case {
@@ -254,7 +279,7 @@ proptest! {
         let window: Vec<_> = case.window.iter().map(|&(first, last)| range(first, last)).collect();
         let codes: Vec<_> = case.steps.iter().zip(&case.spoilt).map(|(&number, &spoilt)| {
             let code = totp.code_at(step(number));
-            if spoilt { Code::new(code.value() ^ 1, digits) } else { code }
+            if spoilt { Code::new(code.value() ^ 1, digits.into()) } else { code }
         }).collect();
         let expected = reference(&totp, &window, case.watermark, &codes);
         prop_assert_eq!(look(&totp, &window, case.watermark, &codes), expected);

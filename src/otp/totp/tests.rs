@@ -17,7 +17,7 @@ fn totp(period_seconds: u64, t0: Timestamp) -> Totp {
 #[test]
 fn the_defaults_are_what_most_tokens_have() {
     let totp = Totp::builder(&secret()).build().unwrap();
-    assert_eq!((totp.algorithm(), totp.digits()), (Algorithm::Sha1, Digits::SIX));
+    assert_eq!((totp.algorithm(), totp.format()), (Algorithm::Sha1, Format::Decimal(Digits::SIX)));
     assert_eq!((totp.period(), totp.t0()), (Duration::from_secs(30), at(0)));
 }
 
@@ -30,7 +30,7 @@ fn what_was_set_is_what_is_got() {
         .t0(at(-7))
         .build()
         .unwrap();
-    assert_eq!((totp.algorithm(), totp.digits()), (Algorithm::Sha512, Digits::EIGHT));
+    assert_eq!((totp.algorithm(), totp.format()), (Algorithm::Sha512, Format::Decimal(Digits::EIGHT)));
     assert_eq!((totp.period(), totp.t0()), (Duration::from_secs(60), at(-7)));
 }
 
@@ -103,7 +103,7 @@ fn it_can_be_shared_and_shows_no_secret() {
     shared(&totp);
     assert_eq!(
         format!("{totp:?}"),
-        "Totp { algorithm: Sha1, digits: Digits(6), period: 30s, t0: Timestamp { unix_nanos: 0 }, .. }"
+        "Totp { algorithm: Sha1, format: Decimal(Digits(6)), period: 30s, t0: Timestamp { unix_nanos: 0 }, .. }"
     );
     assert!(!format!("{:?}", Totp::builder(&secret())).contains("49"));
 }
