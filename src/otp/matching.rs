@@ -120,6 +120,56 @@ pub fn scan(totp: &Totp, window: &[StepRange], watermark: Option<TimeStep>, code
     }
 }
 
+/// What [`scan_ahead`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct CounterMatch {
+    /// The counter to go on with, where all codes fit: one more than that of the last code. It must be written before the user
+    /// is let in. `None` where they don't fit; then the counter stays.
+    pub next_counter: Option<u64>,
+    /// The largest number of codes that fit at any one place.
+    pub right_at_best: u8,
+}
+
+/// Looks for `codes` of a counter-based token from `next_counter` on, for `look_ahead` counters more (RFC 4226 §7.2).
+///
+/// The first code may be that of any counter from `next_counter` to `next_counter + look_ahead`; of several codes the others
+/// follow. Every place is computed, in constant time as in [`scan`]; of two that fit the later one is found, so that no
+/// code can come twice. A counter of 2⁶⁴ − 1 is never found, as none comes after it.
+///
+/// For one code a look-ahead of at most 10 is sensible: each counter more is a chance more for who guesses (§7.3). To
+/// synchronise a token again whose button was pressed too often, ask for two codes and look further, some hundreds (§7.4).
+///
+/// This is the search alone. The caller keeps the counter, writes the new one only if it still is the one that was searched
+/// from (else two requests use one code), and limits failed attempts; a [`Validator`](crate::validator::Validator) does
+/// that for time-based tokens.
+///
+/// ```
+/// use skewgate::otp::{Algorithm, Code, Consecutive, Digits, Hotp, Secret, scan_ahead};
+///
+/// let hotp = Hotp::new(&Secret::from_bytes(b"12345678901234567890")?, Algorithm::Sha1, Digits::SIX);
+/// let code = Code::parse("338314")?; // the one of counter 4: RFC 4226, Appendix D
+///
+/// let found = scan_ahead(&hotp, 2, 5, Consecutive::from(&code));
+/// assert_eq!(found.next_counter, Some(5));
+/// assert_eq!(scan_ahead(&hotp, 5, 5, Consecutive::from(&code)).next_counter, None); // no second time
+///
+/// // Far out of step: two consecutive codes say where it is.
+/// let pair = [hotp.code_at(300), hotp.code_at(301)];
+/// assert_eq!(scan_ahead(&hotp, 5, 500, Consecutive::from(&pair)).next_counter, Some(302));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn scan_ahead(hotp: &Hotp, next_counter: u64, look_ahead: u16, codes: Consecutive<'_>) -> CounterMatch {
+    // Positions are those of the last code.
+    let first = next_counter.saturating_add(lead_in(codes));
+    let last = first.saturating_add(look_ahead.into()).min(u64::MAX - 1);
+    let tally = look(hotp, std::iter::once((first, last)), next_counter, codes);
+    CounterMatch {
+        next_counter: (tally.fresh != 0).then_some(tally.fresh),
+        right_at_best: tally.right_at_best(),
+    }
+}
+
 /// Counts every position between each of these ends. Codes below `lowest_alive` are dead.
 #[inline]
 fn look(

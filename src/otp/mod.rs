@@ -6,6 +6,8 @@
 //! &str ─► Code ┴─► scan(window, watermark) ──► Match   what a validator does
 //! ```
 //!
+//! Counter-based tokens have [`Hotp`] and [`scan_ahead`], a pure look-ahead; what throttles is there for [`Totp`] alone.
+//!
 //! [`OtpauthUri`] is what an app scans at enrolment, `qr` draws it, and [`import`] reads tokens from elsewhere.
 //!
 //! Everything here is pure: no clock is read, and randomness is drawn in [`Secret::generate`] alone.
@@ -40,7 +42,7 @@ pub use code::{Code, CodeText};
 pub use error::{CodeError, SecretError, TotpError};
 pub use format::{Digits, Format};
 pub use hotp::Hotp;
-pub use matching::{Consecutive, MAX_CONSECUTIVE, Match, scan};
+pub use matching::{Consecutive, CounterMatch, MAX_CONSECUTIVE, Match, scan, scan_ahead};
 pub use secret::Secret;
 pub use step::{StepRange, TimeStep};
 pub use totp::{Totp, TotpBuilder};

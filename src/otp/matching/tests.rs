@@ -226,6 +226,57 @@ fn a_steam_code_matches_a_steam_token_alone() {
     assert_eq!(look(&steam, &window, None, &same_value), found(None, false, 0));
 }
 
+fn hotp() -> Hotp {
+    Hotp::new(&Secret::from_bytes(b"12345678901234567890").unwrap(), Algorithm::Sha1, Digits::SIX)
+}
+
+fn ahead(next_counter: u64, look_ahead: u16, counters: &[u64]) -> (Option<u64>, u8) {
+    let codes: Vec<Code> = counters.iter().map(|&counter| hotp().code_at(counter)).collect();
+    let found = scan_ahead(&hotp(), next_counter, look_ahead, Consecutive::new(&codes).unwrap());
+    (found.next_counter, found.right_at_best)
+}
+
+#[test]
+fn a_counter_is_found_from_the_next_one_to_the_end_of_the_look_ahead() {
+    assert_eq!(ahead(5, 3, &[4]), (None, 0));
+    for counter in 5..=8 {
+        assert_eq!(ahead(5, 3, &[counter]), (Some(counter + 1), 1));
+    }
+    assert_eq!(ahead(5, 3, &[9]), (None, 0));
+    assert_eq!(ahead(5, 0, &[5]), (Some(6), 1));
+    assert_eq!(ahead(0, 0, &[0]), (Some(1), 1));
+}
+
+#[test]
+fn two_codes_synchronise_a_counter_and_one_of_them_does_not() {
+    // The first of them lies in the look-ahead; the second follows.
+    assert_eq!(ahead(5, 100, &[105, 106]), (Some(107), 2));
+    assert_eq!(ahead(5, 100, &[106, 107]), (None, 0));
+    assert_eq!(ahead(5, 100, &[105, 107]), (None, 1));
+    assert_eq!(ahead(5, 100, &[5, 6, 7]), (Some(8), 3));
+    // A code that was used, and the one after it.
+    assert_eq!(ahead(5, 100, &[4, 5]), (None, 0));
+    assert_eq!(ahead(5, 100, &[50, 52]), (None, 1));
+    assert_eq!(ahead(5, 100, &[51, 50]), (None, 1));
+}
+
+#[test]
+fn of_two_counters_with_one_code_the_later_is_found() {
+    // With the earlier one the same code would pass again.
+    let twin = TWIN.unsigned_abs();
+    assert_eq!(hotp().code_at(twin).value(), hotp().code_at(twin - 1).value());
+    assert_eq!(ahead(twin - 3, 10, &[twin - 1]), (Some(twin + 1), 1));
+}
+
+#[test]
+fn the_last_counter_of_all_is_never_found() {
+    assert_eq!(ahead(u64::MAX - 2, 10, &[u64::MAX - 1]), (Some(u64::MAX), 1));
+    assert_eq!(ahead(u64::MAX - 2, 10, &[u64::MAX]), (None, 0));
+    assert_eq!(ahead(u64::MAX, 10, &[u64::MAX]), (None, 0));
+    assert_eq!(ahead(u64::MAX - 1, u16::MAX, &[u64::MAX - 1, u64::MAX]), (None, 0));
+    assert_eq!(ahead(u64::MAX - 3, u16::MAX, &[u64::MAX - 3, u64::MAX - 2]), (Some(u64::MAX - 1), 2));
+}
+
 /// Codes near a window, some of them spoilt.
 #[derive(Clone, Debug)]
 struct Case {
