@@ -3,9 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::time::Timestamp;
+use crate::time::{TimeInterval, Timestamp};
 
-use super::{Algorithm, Code, Digits, Format, Hotp, Secret, TimeStep, TotpError};
+use super::{Algorithm, Code, Digits, Format, Hotp, Secret, StepRange, TimeStep, TotpError};
 
 const NANOS_PER_SECOND: i64 = 1_000_000_000;
 
@@ -74,6 +74,26 @@ impl Totp {
         // Rounding to seconds first loses nothing: period and T0 are whole seconds. Seconds of a
         // `Timestamp` are far too small to overflow here.
         TimeStep::new((time.as_unix_seconds() - self.t0_seconds).div_euclid(self.period_seconds))
+    }
+
+    /// The steps that a time may fall into of which only an interval is known, from step 0 on; `None` where all of it lies
+    /// before T0. For display and for tests: a validator computes a [`Window`](crate::window::Window), which knows more.
+    ///
+    /// ```
+    /// use skewgate::otp::{Secret, Totp};
+    /// use skewgate::time::TimeInterval;
+    /// use std::time::Duration;
+    ///
+    /// let totp = Totp::builder(&Secret::from_bytes(&[7; 20])?).build()?;
+    /// let now = TimeInterval::around("1970-01-01T00:01:00Z".parse()?, Duration::from_millis(1));
+    /// let steps = totp.steps_in(&now).ok_or("before T0")?;
+    /// assert_eq!((steps.first().get(), steps.last().get()), (1, 2));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn steps_in(&self, interval: &TimeInterval) -> Option<StepRange> {
+        let last = self.step_at(interval.latest())?;
+        StepRange::new(self.step_at(interval.earliest()).unwrap_or(TimeStep::ZERO), last)
     }
 
     /// When a step begins. Steps beyond the year 2262 begin at the last time that a [`Timestamp`] can hold.

@@ -80,6 +80,23 @@ fn there_is_no_step_before_t0() {
 }
 
 #[test]
+fn an_interval_has_the_steps_of_both_ends_and_none_before_t0() {
+    let totp = totp(30, at(100));
+    let steps = |middle, half| {
+        let interval = TimeInterval::around(at(middle), Duration::from_secs(half));
+        totp.steps_in(&interval).map(|steps| (steps.first().get(), steps.last().get()))
+    };
+    assert_eq!(steps(130, 0), Some((1, 1)));
+    assert_eq!(steps(130, 1), Some((0, 1)));
+    assert_eq!(steps(145, 45), Some((0, 3)));
+    // Only its end is a time that the token has steps for.
+    assert_eq!(steps(100, 29), Some((0, 0)));
+    assert_eq!(steps(100, 1_000), Some((0, 33)));
+    assert_eq!(steps(50, 49), None);
+    assert_eq!(steps(50, 50), Some((0, 0)));
+}
+
+#[test]
 fn the_last_step_begins_at_the_end_of_time() {
     let last = TimeStep::new(i64::MAX).unwrap();
     for t0 in [at(0), at(9_000_000_000), at(-9_000_000_000)] {
