@@ -1,7 +1,9 @@
 //! The test vectors of RFC 4226, Appendix D, and RFC 6238, Appendix B, the examples of RFC 6030, and codes of Steam's app, from
 //! `tests/vectors/`.
 
-use skewgate::otp::{Algorithm, Code, Consecutive, Digits, Hotp, Secret, StepRange, TimeStep, Totp, scan};
+use skewgate::otp::{
+    Algorithm, Code, Consecutive, Digits, Hotp, OtpauthUri, Secret, StepRange, TimeStep, Totp, scan,
+};
 use skewgate::time::Timestamp;
 
 /// The fields of each line; empty lines and comments left out.
@@ -63,9 +65,13 @@ fn steam_codes() {
     let vectors = vectors::<3>(include_str!("vectors/steam.txt"));
     assert_eq!(vectors.len(), 26);
     for [key, seconds, code] in vectors {
+        // As an app would be given it, and from the key.
+        let text = format!("otpauth://steam/gabe?secret={}", secret(key).expose_base32().as_str());
+        let scanned = OtpauthUri::parse(&text).unwrap().totp().unwrap();
         let totp = Totp::builder(&secret(key)).steam().build().unwrap();
         let step = totp.step_at(Timestamp::from_unix_seconds(seconds.parse().unwrap()).unwrap()).unwrap();
         assert_eq!(&*totp.code_at(step).expose(), code, "{key} at {seconds}");
+        assert_eq!(&*scanned.code_at(step).expose(), code, "{key} at {seconds}");
         let typed = Code::parse(&code.to_lowercase()).unwrap();
         let window = [StepRange::new(step, step).unwrap()];
         assert_eq!(scan(&totp, &window, None, Consecutive::from(&typed)).fresh, Some(step));

@@ -83,6 +83,13 @@ fn check(uri: &OtpauthUri) {
     assert_eq!(again.secret().expose_bytes(), uri.secret().expose_bytes());
     assert_eq!((again.algorithm(), again.digits()), (uri.algorithm(), uri.digits()));
     assert!(again.parameters().eq(uri.parameters()));
-    assert_eq!(uri.totp().is_ok(), matches!(uri.kind(), UriKind::Totp { .. }));
+    // Kind, hash and digits can be had from the token, too.
+    if let Ok(totp) = uri.totp() {
+        let secret = Secret::short_legacy(uri.secret().expose_bytes()).expect("it was one");
+        let of_token = OtpauthUri::builder("", secret).totp(&totp).build().expect("a token of a URI");
+        assert_eq!((of_token.kind(), of_token.digits()), (uri.kind(), uri.digits()));
+        assert_eq!(of_token.algorithm(), uri.algorithm());
+    }
+    assert_ne!(uri.totp().is_ok(), matches!(uri.kind(), UriKind::Hotp { .. }));
     assert_eq!(uri.hotp().is_ok(), matches!(uri.kind(), UriKind::Hotp { .. }));
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use self::parse::Reader;
-use super::{Algorithm, Digits, Hotp, Secret, Totp};
+use super::{Algorithm, Digits, Format, Hotp, Secret, Totp};
 
 pub use builder::OtpauthUriBuilder;
 pub use error::{Parameter, Part, UriError, UriFlaw};
@@ -202,11 +202,11 @@ impl OtpauthUri {
         self.extra.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// The token that makes and validates these codes.
+    /// The token that makes and validates these codes: TOTP, or Steam's.
     ///
     /// # Errors
     ///
-    /// [`UriError::OtherKind`] where it isn't TOTP.
+    /// [`UriError::OtherKind`] where it moves on by a counter.
     ///
     /// ```
     /// use skewgate::otp::{OtpauthUri, TimeStep};
@@ -217,9 +217,13 @@ impl OtpauthUri {
     /// # Ok::<(), skewgate::otp::UriError>(())
     /// ```
     pub fn totp(&self) -> Result<Totp, UriError> {
-        let UriKind::Totp { period } = self.kind else { return Err(self.other_kind("totp")) };
-        let builder = Totp::builder(&self.secret).algorithm(self.algorithm).digits(self.digits);
-        Ok(builder.period(period).build()?)
+        let builder = Totp::builder(&self.secret);
+        let builder = match self.kind {
+            UriKind::Totp { period } => builder.algorithm(self.algorithm).digits(self.digits).period(period),
+            UriKind::Steam => builder.steam(),
+            UriKind::Hotp { .. } => return Err(self.other_kind("totp")),
+        };
+        Ok(builder.build()?)
     }
 
     /// The generator of these codes, and the counter of the next one.
@@ -272,7 +276,7 @@ impl OtpauthUri {
             out.push_str("&issuer=");
             percent::encode_into(&mut out, issuer);
         }
-        let digits = self.digits().map_or(5, Digits::get);
+        let digits = self.digits().map_or(Format::Steam.length(), Digits::get);
         out.push_str(&format!("&algorithm={}&digits={digits}", self.algorithm));
         match self.kind {
             UriKind::Totp { period } => out.push_str(&format!("&period={}", period.as_secs())),

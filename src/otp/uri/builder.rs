@@ -1,19 +1,21 @@
 //! Writing: parts to an [`OtpauthUri`].
 
 use super::{OtpauthUri, Parameter, Part, UriError, UriFlaw, UriKind};
-use crate::otp::{Algorithm, Digits};
+use crate::otp::{Algorithm, Digits, Format, Totp};
+use crate::time::Timestamp;
 
 /// Sets what an [`OtpauthUri`] says. From [`OtpauthUri::builder`].
 #[derive(Clone, Debug)]
 #[must_use = "nothing is made until `build` is called"]
 pub struct OtpauthUriBuilder {
     uri: OtpauthUri,
-    duplicate: bool,
+    /// The first reason why there is no such URI, known before it is built.
+    refused: Option<UriError>,
 }
 
 impl OtpauthUriBuilder {
     pub(super) const fn new(uri: OtpauthUri) -> Self {
-        Self { uri, duplicate: false }
+        Self { uri, refused: None }
     }
 
     /// Who issues the token: the name of the service. None by default.
@@ -40,12 +42,49 @@ impl OtpauthUriBuilder {
         self
     }
 
+    /// Kind, hash and digits of this token, which must have been made of the same secret: a [`Totp`] doesn't keep it.
+    ///
+    /// ```
+    /// use skewgate::otp::{OtpauthUri, Secret, Totp, UriKind};
+    ///
+    /// let secret = Secret::from_bytes(b"12345678901234567890")?;
+    /// let totp = Totp::builder(&secret).steam().build()?;
+    /// let uri = OtpauthUri::builder("gabe", secret).totp(&totp).build()?;
+    /// assert_eq!(uri.kind(), UriKind::Steam);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn totp(mut self, totp: &Totp) -> Self {
+        if totp.t0() != Timestamp::from_unix_nanos(0) {
+            self.refuse(UriError::T0 { got: totp.t0() });
+        }
+        self.uri.algorithm = totp.algorithm();
+        self.uri.kind = match totp.format() {
+            Format::Decimal(digits) => {
+                self.uri.digits = digits;
+                UriKind::Totp { period: totp.period() }
+            }
+            Format::Steam => {
+                if totp.period() != Totp::DEFAULT_PERIOD {
+                    self.refuse(UriError::NotSteam { parameter: Parameter::Period });
+                }
+                UriKind::Steam
+            }
+        };
+        self
+    }
+
     /// A parameter that the format doesn't have.
     pub fn parameter(mut self, name: &str, value: &str) -> Self {
         let taken = self.uri.extra.iter().any(|(known, _)| known == name);
-        self.duplicate |= taken || Parameter::named(name) != Parameter::Other;
+        if taken || Parameter::named(name) != Parameter::Other {
+            self.refuse(UriFlaw::Duplicate { parameter: Parameter::Other }.into());
+        }
         self.uri.extra.push((name.to_owned(), value.to_owned()));
         self
+    }
+
+    fn refuse(&mut self, error: UriError) {
+        self.refused.get_or_insert(error);
     }
 
     /// The URI with these parts.
@@ -53,8 +92,8 @@ impl OtpauthUriBuilder {
     /// # Errors
     ///
     /// [`UriError`] where a name has control characters, the account has a colon and there is no issuer, the period is out of range,
-    /// Steam's codes are to have another hash, a parameter is there twice or is one of the format's own, or the
-    /// whole is longer than [`OtpauthUri::MAX_BYTES`].
+    /// Steam's codes are to have another hash or period, a token's T0 isn't the Unix epoch, a parameter is there twice or is one
+    /// of the format's own, or the whole is longer than [`OtpauthUri::MAX_BYTES`].
     ///
     /// ```
     /// use skewgate::otp::{OtpauthUri, Secret, UriError, UriKind};
@@ -66,9 +105,9 @@ impl OtpauthUriBuilder {
     /// # Ok::<(), skewgate::otp::SecretError>(())
     /// ```
     pub fn build(self) -> Result<OtpauthUri, UriError> {
-        let Self { mut uri, duplicate } = self;
-        if duplicate {
-            return Err(UriFlaw::Duplicate { parameter: Parameter::Other }.into());
+        let Self { mut uri, refused } = self;
+        if let Some(error) = refused {
+            return Err(error);
         }
         // Spaces in front of the account aren't part of it (Key URI format).
         let spaces = uri.account.len() - uri.account.trim_start_matches(' ').len();

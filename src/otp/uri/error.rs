@@ -5,6 +5,7 @@
 use std::fmt;
 
 use crate::otp::{CodeError, OtpauthUri, SecretError, TotpError};
+use crate::time::Timestamp;
 
 /// A text that isn't an `otpauth:` URI, or parts that make none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -83,6 +84,12 @@ pub enum UriError {
     NotSteam {
         /// Which parameter.
         parameter: Parameter,
+    },
+    /// A token whose steps are counted from another time, which no app would know.
+    #[error("the token's steps begin at {got}, and a URI can't say so: use the Unix epoch as T0")]
+    T0 {
+        /// When its step 0 begins.
+        got: Timestamp,
     },
     /// A colon in an account without issuer: what is before it would be read as the issuer.
     #[error(

@@ -6,10 +6,10 @@ use zeroize::Zeroizing;
 
 use super::percent::{self, DecodeError};
 use super::{OtpauthUri, Parameter, Part, UriError, UriFlaw, UriKind};
-use crate::otp::{Algorithm, Digits, Secret, Totp};
+use crate::otp::{Algorithm, Digits, Format, Secret, Totp};
 
 /// How many characters a Steam code has.
-const STEAM_CHARACTERS: u64 = 5;
+const STEAM_CHARACTERS: u64 = Format::Steam.length() as u64;
 
 /// What to do about flaws: refuse the first, or collect them.
 pub(super) struct Reader {

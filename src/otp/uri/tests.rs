@@ -1,7 +1,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::otp::{SecretError, TimeStep, TotpError};
+use crate::otp::{SecretError, TimeStep, TotpBuilder, TotpError};
+use crate::time::Timestamp;
 
 const SECRET: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
 
@@ -251,7 +252,10 @@ fn steams_three_spellings_are_one() {
         let uri = read(&format!("{rest}{SECRET}")).expect(rest);
         assert_eq!((uri.kind(), uri.digits()), (UriKind::Steam, None), "{rest}");
         assert_eq!(uri.expose_uri().as_str(), printed);
-        assert!(uri.totp().is_err() && uri.hotp().is_err());
+        let totp = uri.totp().unwrap();
+        assert_eq!((totp.format(), totp.algorithm()), (Format::Steam, Algorithm::Sha1));
+        assert_eq!(totp.period(), Totp::DEFAULT_PERIOD);
+        assert!(uri.hotp().is_err());
     }
     let bare = OtpauthUri::parse(&format!("steam://{SECRET}")).unwrap(); // Bitwarden
     assert_eq!((bare.kind(), bare.account()), (UriKind::Steam, ""));
@@ -270,6 +274,39 @@ fn steams_three_spellings_are_one() {
     }
     let hotp = format!("hotp/x?counter=1&encoder=steam&secret={SECRET}");
     assert_eq!(error(&hotp), UriError::Encoder);
+}
+
+#[test]
+fn a_tokens_uri_makes_the_same_token() {
+    let secret = secret();
+    let builder = || Totp::builder(&secret);
+    for (totp, kind) in [
+        (builder().steam(), UriKind::Steam),
+        (builder(), UriKind::TOTP),
+        (
+            builder().algorithm(Algorithm::Sha512).digits(Digits::TEN).period(Duration::from_secs(60)),
+            UriKind::Totp { period: Duration::from_secs(60) },
+        ),
+    ] {
+        let totp = totp.build().unwrap();
+        let uri = OtpauthUri::builder("ada", self::secret()).totp(&totp).build().unwrap();
+        assert_eq!(uri.kind(), kind);
+        let again = OtpauthUri::parse(&uri.expose_uri()).unwrap().totp().unwrap();
+        assert_eq!((again.algorithm(), again.format()), (totp.algorithm(), totp.format()));
+        assert_eq!((again.period(), again.t0()), (totp.period(), totp.t0()));
+        let step = TimeStep::new(59_000_000).unwrap();
+        assert_eq!(*again.code_at(step).expose(), *totp.code_at(step).expose());
+    }
+
+    let refused = |totp: TotpBuilder<'_>| {
+        OtpauthUri::builder("ada", self::secret()).totp(&totp.build().unwrap()).build().unwrap_err()
+    };
+    let t0 = Timestamp::from_unix_seconds(30).unwrap();
+    assert_eq!(refused(builder().t0(t0)), UriError::T0 { got: t0 });
+    let period = builder().steam().period(Duration::from_secs(60));
+    assert_eq!(refused(period), UriError::NotSteam { parameter: Parameter::Period });
+    let algorithm = builder().steam().algorithm(Algorithm::Sha256);
+    assert_eq!(refused(algorithm), UriError::NotSteam { parameter: Parameter::Algorithm });
 }
 
 #[test]
