@@ -147,26 +147,9 @@ impl Disassembly {
 }
 
 impl Function {
-    /// True for every division, of integers or not: on many processors its duration depends on its operands. But for
-    /// those by a constant that is one of `sizes`: built for size, a program divides the distance of two
-    /// pointers to learn how many items there are between them.
-    pub(crate) fn divides_but_by(&self, sizes: &[&str]) -> bool {
-        let divisions = self.instructions.iter().enumerate().filter(|(_, instruction)| instruction.divides());
-        divisions
-            .map(|(index, division)| self.constant_in(&division.operands, index))
-            .any(|divisor| divisor.is_none_or(|divisor| !sizes.contains(&divisor)))
-    }
-
-    /// The constant that is in a register before this instruction, if it was put there as a build for size does: "push $0x14",
-    /// "pop %rcx".
-    fn constant_in(&self, register: &str, index: usize) -> Option<&str> {
-        let writes =
-            |one: &Instruction| one.operands == register || one.operands.ends_with(&format!(",{register}"));
-        let last_write = self.instructions[..index].iter().rposition(writes)?;
-        let pushed = self.instructions.get(last_write.checked_sub(1)?)?;
-        let popped = &self.instructions[last_write];
-        (popped.mnemonic == "pop" && pushed.mnemonic == "push")
-            .then(|| pushed.operands.strip_prefix("$0x"))?
+    /// True for every division, of integers or not: on many processors its duration depends on its operands.
+    pub(crate) fn divides(&self) -> bool {
+        self.instructions.iter().any(Instruction::divides)
     }
 
     fn never_returns(&self) -> bool {

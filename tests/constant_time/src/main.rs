@@ -2,8 +2,8 @@
 
 use std::hint::black_box;
 
-use skewgate::otp::Algorithm;
-use skewgate_constant_time::subject::{self, Place, Search, Token};
+use skewgate::otp::{Algorithm, Format};
+use skewgate_constant_time::subject::{self, Ahead, Place, Search, Token};
 use skewgate_constant_time::{controls, memcheck};
 
 fn main() {
@@ -11,6 +11,9 @@ fn main() {
     for token in Token::all() {
         for search in Search::all() {
             case("silent", &format!("{token}: {search}"), || search.run(token));
+        }
+        for ahead in Ahead::all() {
+            case("silent", &format!("{token}: {ahead}"), || ahead.run(token));
         }
     }
     for key_bytes in [16, 20, 32, 35, 64, 160, 1000] {
@@ -28,7 +31,7 @@ fn case(kind: &str, name: &str, run: impl FnOnce()) {
 }
 
 fn control_cases() {
-    let token = Token { algorithm: Algorithm::Sha1, digits: skewgate::otp::Digits::SIX, key_bytes: 20 };
+    let token = Token { algorithm: Algorithm::Sha1, format: Format::default(), key_bytes: 20 };
     let search = Search { steps: 21, codes: 1, place: Place::Nowhere, watermark: false };
 
     case("control", "early exit", || {

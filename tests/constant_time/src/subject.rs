@@ -1,14 +1,15 @@
 //! Matching with everything secret that is, case by case.
 //!
 //! Secret: the key, hence every code of the token and every one that is right; the watermark. Public: the key's
-//! length, the hash, how many digits, which steps the window has, how many codes are tried, and whether there is a
-//! watermark. A wrong code is what its sender knows, but whether it is one depends on the key.
+//! length, the hash, the codes' format, which steps the window has, how many codes are tried, and whether there is a
+//! watermark; of a counter-based token, its counter. A wrong code is what its sender knows, but whether it is one depends on the key.
 
 use std::fmt;
 use std::hint::black_box;
 
 use skewgate::otp::{
-    Algorithm, Code, Consecutive, Digits, Match, Secret, SecretError, StepRange, TimeStep, Totp, scan,
+    Algorithm, Code, Consecutive, CounterMatch, Digits, Format, Hotp, Match, Secret, SecretError, StepRange,
+    TimeStep, Totp, scan, scan_ahead,
 };
 
 use crate::memcheck;
@@ -17,19 +18,20 @@ use crate::memcheck;
 #[derive(Clone, Copy)]
 pub struct Token {
     pub algorithm: Algorithm,
-    pub digits: Digits,
+    pub format: Format,
     pub key_bytes: usize,
 }
 
 impl Token {
-    /// Every hash with every number of digits that codes are validated with, and keys that are longer than a block.
+    /// Every hash with every format that codes are validated with, and keys that are longer than a block.
     pub fn all() -> impl Iterator<Item = Self> {
         let algorithms = [Algorithm::Sha1, Algorithm::Sha256, Algorithm::Sha512];
-        let digits = [Digits::SIX, Digits::SEVEN, Digits::EIGHT];
+        let decimal = [Digits::SIX, Digits::SEVEN, Digits::EIGHT].map(Format::Decimal);
+        let formats = decimal.into_iter().chain([Format::Steam]);
         algorithms.into_iter().flat_map(move |algorithm| {
-            let usual = digits.map(|digits| Self { algorithm, digits, key_bytes: algorithm.secret_bytes() });
-            let long = Self { algorithm, digits: Digits::SIX, key_bytes: 200 };
-            usual.into_iter().chain([long])
+            let key_bytes = algorithm.secret_bytes();
+            let usual = formats.clone().map(move |format| Self { algorithm, format, key_bytes });
+            usual.chain([Self { algorithm, format: Format::default(), key_bytes: 200 }])
         })
     }
 
@@ -39,19 +41,30 @@ impl Token {
         let secret = secret_key(self.key_bytes);
         Totp::builder(&secret)
             .algorithm(self.algorithm)
-            .digits(self.digits)
+            .format(self.format)
             .build()
             .expect("the usual period")
     }
 
+    /// The same for counters.
+    fn with_secret_key_for_counters(self) -> Hotp {
+        Hotp::new(&secret_key(self.key_bytes), self.algorithm, self.format)
+    }
+
     fn wrong_code(self) -> Code {
-        Code::parse(&"0".repeat(self.digits.get())).expect("digits")
+        // Each format's smallest code. No token here shows it.
+        let zero = if self.format == Format::Steam { "2" } else { "0" };
+        Code::parse(&zero.repeat(self.format.length())).expect("a code")
     }
 }
 
 impl fmt::Display for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}, {} digits, key of {} bytes", self.algorithm, self.digits, self.key_bytes)
+        match self.format {
+            Format::Decimal(digits) => write!(f, "{}, {digits} digits", self.algorithm),
+            format => write!(f, "{}, {format}", self.algorithm),
+        }?;
+        write!(f, ", key of {} bytes", self.key_bytes)
     }
 }
 
@@ -168,6 +181,79 @@ impl fmt::Display for Search {
 /// `scan`, called so that it stays a function of its own however far the optimiser looks: what is disassembled is what runs.
 fn matching() -> fn(&Totp, &[StepRange], Option<TimeStep>, Consecutive<'_>) -> Match {
     black_box(scan)
+}
+
+/// What is looked for of a counter-based token.
+#[derive(Clone, Copy)]
+pub struct Ahead {
+    pub look_ahead: u16,
+    pub codes: usize,
+    pub place: Place,
+}
+
+impl Ahead {
+    pub fn all() -> impl Iterator<Item = Self> {
+        let places = [Place::First, Place::Last, Place::Nowhere];
+        [0, 10, 100].into_iter().flat_map(move |look_ahead| {
+            (1..=3).flat_map(move |codes| places.map(|place| Self { look_ahead, codes, place }))
+        })
+    }
+
+    /// Of the next code.
+    const NEXT: u64 = 4711;
+
+    /// The counter of the first code.
+    fn oldest(self) -> Option<u64> {
+        match self.place {
+            Place::First => Some(Self::NEXT),
+            Place::Last => Some(Self::NEXT + u64::from(self.look_ahead)),
+            Place::Nowhere => None,
+        }
+    }
+
+    /// By the words of [`CounterMatch`], with branches.
+    fn expected(self) -> CounterMatch {
+        match self.oldest() {
+            Some(oldest) => CounterMatch {
+                next_counter: Some(oldest + self.codes as u64),
+                right_at_best: self.codes as u8,
+            },
+            None => CounterMatch { next_counter: None, right_at_best: 0 },
+        }
+    }
+
+    /// Looks for it, everything secret that is.
+    ///
+    /// # Panics
+    ///
+    /// Where the result isn't secret, or isn't right.
+    pub fn run(self, token: Token) {
+        let hotp = token.with_secret_key_for_counters();
+        let codes: Vec<Code> = (0..self.codes as u64)
+            .map(|after| match self.oldest() {
+                Some(oldest) => hotp.code_at(oldest + after),
+                None => token.wrong_code(),
+            })
+            .collect();
+        let codes = Consecutive::new(&codes).expect("one to three");
+
+        let mut found = matching_ahead()(&hotp, Self::NEXT, self.look_ahead, codes);
+        assert!(memcheck::is_secret(&found.right_at_best), "{self} of {token}: what was found isn't secret");
+        memcheck::declassify(&mut found);
+        assert_eq!(found, self.expected(), "{self} of {token}");
+    }
+}
+
+impl fmt::Display for Ahead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { look_ahead, codes, place } = self;
+        write!(f, "look-ahead of {look_ahead}, {codes} codes, right at {place:?}")
+    }
+}
+
+/// `scan_ahead`, in the same way.
+fn matching_ahead() -> fn(&Hotp, u64, u16, Consecutive<'_>) -> CounterMatch {
+    black_box(scan_ahead)
 }
 
 /// Reads a secret's text, which is secret itself.
