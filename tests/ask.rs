@@ -35,6 +35,8 @@ struct Net {
     rule: Rule,
     /// By the number of requests that were sent so far.
     room: fn(usize) -> usize,
+    /// Whether the send buffer has no room for a packet, by what was sent before.
+    full: fn(&Seen, RawInstant, &Outgoing) -> bool,
     seen: Arc<Mutex<Seen>>,
 }
 
@@ -43,12 +45,13 @@ struct Seen {
     sent: Vec<(RawInstant, SocketAddr)>,
     on_the_way: Vec<(RawInstant, Incoming)>,
     most_at_once: usize,
+    calls: usize,
 }
 
 impl Net {
     fn new(rule: Rule) -> Self {
         let clock = SimClock::new("2026-11-22T12:00:00Z".parse().expect("a time"));
-        Self { clock: Arc::new(clock), rule, room: |_| 1_000, seen: Arc::default() }
+        Self { clock: Arc::new(clock), rule, room: |_| 1_000, full: |_, _, _| false, seen: Arc::default() }
     }
 
     fn ask(&self, targets: impl IntoIterator<Item = SocketAddr>, pace: Pace) -> Vec<Answer> {
@@ -109,7 +112,11 @@ impl Sockets for Net {
     fn send(&mut self, batch: &[Outgoing]) -> (usize, Option<io::Error>) {
         assert!(batch.iter().all(|packet| packet.address.is_ipv4() == batch[0].address.is_ipv4()));
         let mut seen = self.seen();
+        seen.calls += 1;
         for (count, packet) in batch.iter().enumerate() {
+            if (self.full)(&seen, self.clock.raw(), packet) {
+                return (count, Some(io::ErrorKind::WouldBlock.into()));
+            }
             let fate = (self.rule)(packet.address);
             match fate {
                 Fate::Refused => return (count, Some(io::ErrorKind::PermissionDenied.into())),
@@ -216,6 +223,50 @@ fn targets_that_can_not_be_sent_to_stop_no_others() {
             }
         }
     }
+}
+
+#[test]
+fn a_full_send_buffer_is_waited_for_and_loses_no_target() {
+    // The wire takes five packets in ten milliseconds.
+    let full = |seen: &Seen, now: RawInstant, _: &Outgoing| {
+        let recent = |&&(at, _): &&(RawInstant, SocketAddr)| (now - at) < SignedDuration::from_millis(10);
+        seen.sent.iter().rev().take_while(recent).count() >= 5
+    };
+    for max_rate in [None, std::num::NonZeroU32::new(100_000)] {
+        let net = Net { full, ..Net::new(|_| Fate::Answered) };
+        let pace = Pace { retries: 0, timeout: Duration::from_millis(100), max_rate, ..once() };
+        let answers = net.ask((0..300).map(host), pace);
+        assert_eq!(samples(&answers), [1; 300]);
+        let to: Vec<_> = net.sent().iter().map(|&(_, to)| to).collect();
+        assert_eq!(to, (0..300).map(host).collect::<Vec<_>>(), "once each, in order");
+        // T1 is read when a packet goes out at last: what it waited is no delay on the way.
+        let delays = answers.iter().map(|answer| answer.samples[0].delay);
+        assert!(delays.into_iter().all(|delay| delay <= SignedDuration::from_micros(1_001)));
+        // It isn't tried without a pause: 0.6 s of waiting for half a millisecond each, or for a reply.
+        assert!(net.seen().calls < 2_000, "{}", net.seen().calls);
+    }
+}
+
+#[test]
+fn a_send_buffer_that_stays_full_is_an_error_in_the_end_and_stops_no_other_family() {
+    let net = Net { full: |_, _, packet| packet.address.is_ipv4(), ..Net::new(|_| Fate::Answered) };
+    let v6: SocketAddr = "[2001:db8::1]:123".parse().unwrap();
+    let pace = Pace { timeout: Duration::from_millis(300), ..once() };
+    let start = net.clock.raw();
+    let answers = net.ask((0..200).map(|index| if index % 2 == 0 { host(index) } else { v6 }), pace);
+    for (index, answer) in (0..).zip(&answers) {
+        match answer.error.as_deref() {
+            Some(SourceError::Send { address, detail }) => {
+                assert!(index % 2 == 0 && *address == host(index));
+                assert_eq!(detail, "no room in the send buffer for 300ms");
+            }
+            error => assert!(index % 2 == 1 && error.is_none() && answer.samples.len() == 1, "{error:?}"),
+        }
+    }
+    let took = (net.clock.raw() - start).unsigned_abs();
+    assert!((Duration::from_millis(300)..Duration::from_millis(320)).contains(&took), "{took:?}");
+    // And where the target has another address, that one is asked.
+    assert_eq!(samples(&net.ask_lists([vec![host(1), v6]], pace)), [1]);
 }
 
 #[test]

@@ -30,6 +30,9 @@ const BURST: i64 = 32;
 /// How long a wait goes on before it is asked whether the result is wanted still.
 pub(super) const LOOK_UP: Duration = Duration::from_millis(100);
 
+/// How long a full send buffer is left to drain before it is tried again.
+const DRAINING: SignedDuration = SignedDuration::from_micros(500);
+
 /// How the sources are asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pace {
@@ -99,6 +102,7 @@ pub(super) fn converse(
         targets,
         strays: Strays::default(),
         next_send: clock.raw(),
+        blocked: [None; 2],
         stalled: false,
         nonces: Nonces::default(),
         request: Request::new(0),
@@ -125,6 +129,8 @@ struct Engine<'a> {
     timers: Timers,
     /// Before this, `max_rate` lets nothing out.
     next_send: RawInstant,
+    /// Since when the send buffer is full, for IPv4 and IPv6.
+    blocked: [Option<RawInstant>; 2],
     /// As many replies are waited for as may be: a reply or an expiry must come before the next send.
     stalled: bool,
     nonces: Nonces,
@@ -202,11 +208,14 @@ impl Engine<'_> {
         }
     }
 
+    /// How far apart `max_rate` wants packets to be.
+    fn gap(&self) -> SignedDuration {
+        SignedDuration::from_nanos(self.pace.max_rate.map_or(0, |rate| 1_000_000_000 / i64::from(rate.get())))
+    }
+
     /// Sends a batch at the most: then it is time to look for replies.
     fn send_ready(&mut self, now: RawInstant) {
-        let gap = SignedDuration::from_nanos(
-            self.pace.max_rate.map_or(0, |rate| 1_000_000_000 / i64::from(rate.get())),
-        );
+        let gap = self.gap();
         self.next_send =
             self.next_send.max(now + -SignedDuration::from_nanos(gap.as_nanos().saturating_mul(BURST)));
         self.stalled = false;
@@ -249,24 +258,54 @@ impl Engine<'_> {
         Ok(Prepared::Yes)
     }
 
-    /// Sends what is in the outbox; a packet that can't be sent is its target's error.
+    /// Sends what is in the outbox. A packet that can't be sent is its target's error; where there is no room to send, the
+    /// rest has to wait for it, and replies are taken in meanwhile.
     fn flush(&mut self) {
         let mut outbox = std::mem::take(&mut self.outbox);
+        let family = usize::from(outbox.first().is_some_and(|packet| packet.address.is_ipv6()));
         let mut from = 0;
         while from < outbox.len() {
             let (sent, error) = self.sockets.send(&outbox[from..]);
             from += sent;
+            if sent > 0 {
+                self.blocked[family] = None;
+            }
             // Sockets that send nothing and don't say why would be asked for ever.
             let error = error.or_else(|| (sent == 0).then(|| io::ErrorKind::WriteZero.into()));
-            if let (Some(error), Some(packet)) = (error, outbox.get(from)) {
-                if let Some(failed) = self.in_flight.remove(&Header::from_bytes(&packet.bytes).transmit.0) {
-                    self.give_up_on_sending(failed.target, &error);
+            let (Some(mut error), Some(packet)) = (error, outbox.get(from)) else { continue };
+            if error.kind() == io::ErrorKind::WouldBlock {
+                let now = self.clock.raw();
+                let since = *self.blocked[family].get_or_insert(now);
+                if now - since < self.pace.timeout.into() {
+                    self.take_back(&outbox[from..], now);
+                    break;
                 }
-                from += 1;
+                error = io::Error::other(format!("no room in the send buffer for {:?}", self.pace.timeout));
             }
+            if let Some(failed) = self.in_flight.remove(&Header::from_bytes(&packet.bytes).transmit.0) {
+                self.give_up_on_sending(failed.target, &error);
+            }
+            from += 1;
         }
         outbox.clear();
         self.outbox = outbox;
+    }
+
+    /// Packets that found no room are made anew later, with a later T1: their targets are the next again.
+    fn take_back(&mut self, unsent: &[Outgoing], now: RawInstant) {
+        let gap = self.gap();
+        // The last one first: that is the order in which they can be put back.
+        for packet in unsent.iter().rev() {
+            let nonce = Header::from_bytes(&packet.bytes).transmit.0;
+            if let Some(unsent) = self.in_flight.remove(&nonce) {
+                self.timers.take_back(nonce);
+                self.ready.push_front(unsent.target);
+                self.next_send = self.next_send + -gap;
+            }
+        }
+        self.next_send = self.next_send.max(now + DRAINING);
+        // Whatever room there was for replies has become larger.
+        self.stalled = false;
     }
 
     fn give_up_on_sending(&mut self, index: usize, error: &io::Error) {

@@ -156,15 +156,10 @@ impl Socket {
 
     fn send(&mut self, batch: &[Outgoing]) -> (usize, Option<io::Error>) {
         let mut sent = 0;
-        let mut patience = 100_u32;
         while let Some(rest) = batch.get(sent..).filter(|rest| !rest.is_empty()) {
             match platform::send(&self.udp, rest) {
                 Ok(count) => sent += count.max(1),
-                // The send buffer drains at the wire's speed. T1 was read before: waiting widens the bound, no more.
-                Err(error) if is_full(&error) && patience > 0 => {
-                    patience -= 1;
-                    std::thread::sleep(Duration::from_micros(100));
-                }
+                Err(error) if is_full(&error) => return (sent, Some(ErrorKind::WouldBlock.into())),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return (sent, Some(error)),
             }

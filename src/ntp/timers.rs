@@ -36,6 +36,13 @@ impl Timers {
         self.deadlines.push_back((sent + self.timeout, nonce));
     }
 
+    /// The last request that is waited for was not sent after all.
+    pub(super) fn take_back(&mut self, nonce: u64) {
+        if self.deadlines.back().is_some_and(|&(_, last)| last == nonce) {
+            self.deadlines.pop_back();
+        }
+    }
+
     /// A target answered, and is to be asked again later.
     pub(super) fn pause(&mut self, target: usize, answered: RawInstant) {
         self.pauses.push_back((answered + self.interval, target));
@@ -117,6 +124,16 @@ mod tests {
         assert_eq!(timers.next_expired(at(103), unanswered), None);
         assert_eq!(timers.next_expired(at(104), unanswered), Some(4));
         assert_eq!(timers.next(), None);
+    }
+
+    #[test]
+    fn what_was_not_sent_is_not_waited_for() {
+        let mut timers = timers();
+        timers.wait_for(1, at(1));
+        timers.wait_for(2, at(2));
+        timers.take_back(1);
+        timers.take_back(2);
+        assert_eq!((timers.deadlines.len(), timers.next_expired(at(200), |_| true)), (1, Some(1)));
     }
 
     #[test]

@@ -30,7 +30,9 @@ pub trait Sockets {
     /// Nothing can be sent there, because there is no socket to be had.
     fn room(&mut self, address: SocketAddr) -> io::Result<usize>;
 
-    /// Sends datagrams, all of them to one family. How many went out, and why the next one didn't.
+    /// Sends datagrams, all of them to one family, without waiting. How many went out, and why the next one didn't. Where there
+    /// is no room to send at the moment, that is [`io::ErrorKind::WouldBlock`]: the rest is sent later. It is an error of
+    /// the source only where nothing at all goes out for [`Pace::timeout`](super::Pace::timeout).
     fn send(&mut self, batch: &[Outgoing]) -> (usize, Option<io::Error>);
 
     /// Shows `take` what has arrived, without waiting. It need not be all of it: the caller comes back.
