@@ -9,7 +9,7 @@ use std::time::Duration;
 use skewgate::clock::Leap;
 use skewgate::ntp::{
     Answer, AskOptions, HEADER_LENGTH, Header, Incoming, Outgoing, Pace, ReferenceId, Sockets, SourceError,
-    Stray, Transport, WireTimestamp, ask_over,
+    Stray, Transport, Verdict, WireTimestamp, ask_over,
 };
 use skewgate::time::{LocalClock, RawInstant, SignedDuration, sim::SimClock};
 
@@ -28,7 +28,7 @@ enum Fate {
 
 type Rule = fn(SocketAddr) -> Fate;
 
-/// A network on which every reply takes a millisecond.
+/// A network on which every reply takes equally long.
 #[derive(Clone)]
 struct Net {
     clock: Arc<SimClock>,
@@ -37,6 +37,12 @@ struct Net {
     room: fn(usize) -> usize,
     /// Whether the send buffer has no room for a packet, by what was sent before.
     full: fn(&Seen, RawInstant, &Outgoing) -> bool,
+    /// How long a reply takes.
+    travel: Duration,
+    /// How much too late whoever waits is woken.
+    oversleep: Duration,
+    /// Whether there is always a batch of something to be received.
+    flood: bool,
     seen: Arc<Mutex<Seen>>,
 }
 
@@ -51,7 +57,16 @@ struct Seen {
 impl Net {
     fn new(rule: Rule) -> Self {
         let clock = SimClock::new("2026-11-22T12:00:00Z".parse().expect("a time"));
-        Self { clock: Arc::new(clock), rule, room: |_| 1_000, full: |_, _, _| false, seen: Arc::default() }
+        Self {
+            clock: Arc::new(clock),
+            rule,
+            room: |_| 1_000,
+            full: |_, _, _| false,
+            travel: Duration::from_millis(1),
+            oversleep: Duration::ZERO,
+            flood: false,
+            seen: Arc::default(),
+        }
     }
 
     fn ask(&self, targets: impl IntoIterator<Item = SocketAddr>, pace: Pace) -> Vec<Answer> {
@@ -122,7 +137,7 @@ impl Sockets for Net {
                 Fate::Refused => return (count, Some(io::ErrorKind::PermissionDenied.into())),
                 Fate::Ignored => return (count, None),
                 Fate::Answered | Fate::Garbage => {
-                    let due = self.clock.raw() + SignedDuration::from_millis(1);
+                    let due = self.clock.raw() + SignedDuration::from(self.travel);
                     seen.on_the_way.push((due, self.reply(packet, fate)));
                 }
                 Fate::Lost => {}
@@ -134,18 +149,26 @@ impl Sockets for Net {
     }
 
     fn receive(&mut self, take: &mut dyn FnMut(&Incoming)) {
+        // All take equally long: the first to leave is the first to arrive. No more than a batch at once.
         let now = self.clock.raw();
-        let (arrived, later) =
-            self.seen().on_the_way.drain(..).partition::<Vec<_>, _>(|&(due, _)| due <= now);
-        self.seen().on_the_way = later;
+        let mut seen = self.seen();
+        let count = seen.on_the_way.iter().take(32).take_while(|&&(due, _)| due <= now).count();
+        let arrived: Vec<_> = seen.on_the_way.drain(..count).collect();
+        drop(seen);
         arrived.iter().for_each(|(_, datagram)| take(datagram));
+        if self.flood {
+            assert!(now < RawInstant::from_nanos(60_000_000_000), "a flood keeps it from ending");
+            self.clock.advance(Duration::from_micros(32));
+            let garbage = Incoming { from: host(9), bytes: [0xff; 48], length: 48, stamp: None };
+            (0..32).for_each(|_| take(&garbage));
+        }
     }
 
     fn wait(&mut self, timeout: Duration) {
         let now = self.clock.raw();
         let arrival = self.seen().on_the_way.iter().map(|&(due, _)| due - now).min();
         let wait = arrival.map_or(timeout, |arrival| arrival.unsigned_abs().min(timeout));
-        self.clock.advance(wait);
+        self.clock.advance(wait + self.oversleep);
     }
 
     fn local_address(&self, _: SocketAddr) -> Option<IpAddr> {
@@ -301,6 +324,41 @@ fn silence_is_waited_for_asked_again_and_then_the_next_address_is_tried() {
     let sent: Vec<_> =
         net.sent().iter().map(|&(at, to)| ((at - start).unsigned_abs().as_millis(), to.port())).collect();
     assert_eq!(sent, [(0, 9), (0, 9), (300, 9), (300, 9), (600, 9), (600, 9), (900, 123)]);
+}
+
+#[test]
+fn replies_that_came_in_time_count_however_late_they_are_looked_at() {
+    // More than a batch of them; not so late that they would be refused for their distance.
+    let net = Net { oversleep: Duration::from_millis(1_500), ..Net::new(|_| Fate::Answered) };
+    let answers = net.ask((0..500).map(host), once());
+    assert_eq!(samples(&answers), [1; 500]);
+    assert_eq!(net.sent().len(), 500, "none is asked again");
+}
+
+#[test]
+fn a_flood_keeps_neither_replies_nor_deadlines_off() {
+    let net = Net { flood: true, ..Net::new(|to| if to.port() == 9 { Fate::Lost } else { Fate::Answered }) };
+    let answers = net.ask([host(1), SocketAddr::new(host(2).ip(), 9)], once());
+    assert_eq!(samples(&answers), [1, 0]);
+    assert!(matches!(answers[1].error.as_deref(), Some(SourceError::Timeout { requests: 2, .. })));
+}
+
+#[test]
+fn replies_that_come_too_late_are_told_from_silence_and_from_strays() {
+    for (travel, retries) in [(1_100, 1), (1_900, 1), (1_500, 5), (2_500, 3), (3_900, 3)] {
+        let net = Net { travel: Duration::from_millis(travel), ..Net::new(|_| Fate::Answered) };
+        let pace = Pace { retries, ..once() };
+        let answers = net.ask([host(1), host(2)], pace);
+        let late = SourceError::LateReplies { timeout: pace.timeout };
+        assert_eq!(Verdict::from(&late), Verdict::Unreachable);
+        for answer in &answers {
+            assert_eq!(answer.error.as_deref(), Some(&late), "{travel} {retries}");
+        }
+    }
+    // One that is too late even for the last of them isn't there to be seen.
+    let net = Net { travel: Duration::from_millis(2_100), ..Net::new(|_| Fate::Answered) };
+    let answers = net.ask([host(1)], once());
+    assert!(matches!(answers[0].error.as_deref(), Some(SourceError::Timeout { requests: 2, .. })));
 }
 
 #[test]

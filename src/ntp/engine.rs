@@ -1,8 +1,9 @@
 //! Deadlines, retries and pacing: many exchanges at once, on one thread.
 //!
 //! Exchanges are told apart by nonce and address. A datagram that is no reply to one of them is skipped, and the
-//! exchange that it pretended to answer lives on: otherwise anybody could end a measurement with one packet. After every
-//! batch of datagrams the deadlines have their turn: otherwise a flood of them could keep a measurement from ending.
+//! exchange that it pretended to answer lives on: otherwise anybody could end a measurement with one packet. The deadlines have
+//! their turn when nothing waits to be received, as a reply that waits may have come in time, and after so many batches in any
+//! case: otherwise a flood of datagrams could keep a measurement from ending.
 
 use std::collections::VecDeque;
 use std::collections::hash_map::Entry;
@@ -23,6 +24,9 @@ use super::transport::{Incoming, Outgoing, Sockets, Transport};
 use super::{Refusal, SourceError, Stray};
 use crate::clock::MaxDrift;
 use crate::time::{LocalClock, RawInstant, SignedDuration};
+
+/// So many batches empty the largest buffer: what it held is looked at before anything expires, and no flood can keep that off.
+const DRAIN: u32 = 512;
 
 /// After a pause, so many packets may be made up for at once.
 const BURST: i64 = 32;
@@ -149,9 +153,21 @@ struct InFlight {
 
 impl Engine<'_> {
     fn run(&mut self) {
+        // When the sockets were last begun to be emptied, and the batches since.
+        let (mut since, mut batches) = (self.clock.raw(), 0);
         loop {
             let now = self.clock.raw();
-            self.expire(now);
+            if batches == 0 {
+                since = now;
+            }
+            let something = self.receive();
+            batches = if something { batches + 1 } else { 0 };
+            // A reply that was there before is in time, however long this thread was off the processor.
+            if batches == 0 || batches >= DRAIN {
+                self.expire(since);
+                batches = 0;
+            }
+            self.timers.forget_answered(self.in_flight.len(), |nonce| self.in_flight.contains_key(&nonce));
             self.wake(now);
             self.send_ready(now);
             if self.ready.is_empty() && self.timers.nobody_rests() && self.in_flight.is_empty() {
@@ -160,7 +176,7 @@ impl Engine<'_> {
             if self.transport.cancelled() {
                 return;
             }
-            if self.receive() {
+            if something {
                 continue;
             }
             let pause = self.idle_until().map_or(SignedDuration::ZERO, |next| next - self.clock.raw());
@@ -181,7 +197,7 @@ impl Engine<'_> {
         while let Some(nonce) = self.timers.next_expired(now, |nonce| self.in_flight.contains_key(&nonce)) {
             let Some(InFlight { target: index, .. }) = self.in_flight.remove(&nonce) else { continue };
             let target = &mut self.targets[index];
-            target.unanswered += 1;
+            target.note_expired(nonce);
             if target.unanswered <= self.pace.retries {
                 self.ready.push_back(index);
             } else {
@@ -189,7 +205,6 @@ impl Engine<'_> {
                 self.give_up_on_address(index, silence);
             }
         }
-        self.timers.forget_answered(self.in_flight.len(), |nonce| self.in_flight.contains_key(&nonce));
     }
 
     /// Targets whose pause is over are asked again.
@@ -332,18 +347,18 @@ impl Engine<'_> {
 
     fn take_in(&mut self, datagram: &Incoming) {
         if datagram.length < HEADER_LENGTH {
-            self.note_stray(datagram.from, Stray::TooShort { length: datagram.length });
+            self.note_stray(datagram.from, Stray::TooShort { length: datagram.length }, None);
             return;
         }
         let header = Header::from_bytes(&datagram.bytes);
         // Anybody can send datagrams with a nonce of their own choice; from here on it is the one that was asked.
         let Entry::Occupied(waited) = self.in_flight.entry(header.origin.0) else {
-            return self.note_stray(datagram.from, Stray::WrongNonce);
+            return self.note_stray(datagram.from, Stray::WrongNonce, Some(header.origin.0));
         };
         let target = &mut self.targets[waited.get().target];
         let address = match target.answer.address {
             Some(address) if same_endpoint(address, datagram.from) => address,
-            _ => return self.note_stray(datagram.from, Stray::WrongNonce),
+            _ => return self.note_stray(datagram.from, Stray::WrongNonce, None),
         };
         let asked = waited.remove();
         let (t4, reception) = self.stamps.arrival(datagram.stamp);
@@ -387,8 +402,8 @@ impl Engine<'_> {
     }
 
     /// Remembers why nothing usable came from an address that was asked.
-    fn note_stray(&mut self, from: SocketAddr, stray: Stray) {
-        self.strays.note(&mut self.targets, from, stray);
+    fn note_stray(&mut self, from: SocketAddr, stray: Stray, origin: Option<u64>) {
+        self.strays.note(&mut self.targets, from, stray, origin);
     }
 }
 

@@ -46,6 +46,14 @@ pub enum SourceError {
         /// How long each was waited for.
         timeout: Duration,
     },
+    /// Replies came back, but too late.
+    #[error(
+        "its replies come later than the time-out of {timeout:?}: raise it, or use a source that is nearer"
+    )]
+    LateReplies {
+        /// How long each was waited for.
+        timeout: Duration,
+    },
     /// Something came back, but never a reply to what was asked.
     #[error("{datagrams} datagrams came, none a reply to what was asked ({stray}): is it an NTP server?")]
     OnlyStrays {

@@ -93,7 +93,8 @@ impl From<&SourceError> for Verdict {
             | SourceError::ResolveTimeout { .. }
             | SourceError::NoAddressOfFamily { .. }
             | SourceError::Send { .. }
-            | SourceError::Timeout { .. } => Self::Unreachable,
+            | SourceError::Timeout { .. }
+            | SourceError::LateReplies { .. } => Self::Unreachable,
             SourceError::OnlyStrays { .. } | SourceError::Refused(_) => Self::Rejected,
             SourceError::Kiss(_) => Self::Kiss,
             SourceError::Unsynchronised { .. } => Self::Unsynchronised,

@@ -15,8 +15,12 @@ pub(super) struct Target {
     current: usize,
     /// Requests without a reply, since the last reply or change of address. The strays are those since then, too.
     pub(super) unanswered: u32,
-    pub(super) strays: u32,
-    pub(super) stray: Option<Stray>,
+    strays: u32,
+    stray: Option<Stray>,
+    /// The nonce of the first of these requests, once its time was over: the slowest path back has the longest time for it.
+    expired: u64,
+    /// A reply to that one came after all.
+    late: bool,
     /// This host's address on the way to the current address, once it was looked up.
     local: Option<Option<IpAddr>>,
     pub(super) answer: Answer,
@@ -32,6 +36,8 @@ impl Target {
             unanswered: 0,
             strays: 0,
             stray: None,
+            expired: 0,
+            late: false,
             local: None,
             answer: Answer { address, samples: Samples::default(), header: None, error: None },
         }
@@ -72,11 +78,31 @@ impl Target {
         self.unanswered = 0;
         self.strays = 0;
         self.stray = None;
+        self.late = false;
+    }
+
+    /// The time for a reply to a request is over.
+    pub(super) fn note_expired(&mut self, nonce: u64) {
+        if self.unanswered == 0 {
+            self.expired = nonce;
+        }
+        self.unanswered += 1;
+    }
+
+    /// Something came that is no reply to what is waited for.
+    fn note_stray(&mut self, stray: Stray, origin: Option<u64>) {
+        if self.unanswered > 0 && origin == Some(self.expired) {
+            self.late = true;
+        } else {
+            self.strays = self.strays.saturating_add(1);
+            self.stray = Some(stray);
+        }
     }
 
     /// Why nothing usable came from the current address.
     pub(super) fn silence(&self, timeout: Duration) -> SourceError {
         match self.stray {
+            _ if self.late => SourceError::LateReplies { timeout },
             Some(stray) if self.answer.samples.is_empty() => {
                 SourceError::OnlyStrays { datagrams: self.strays, stray }
             }
@@ -96,7 +122,13 @@ pub(super) struct Strays {
 impl Strays {
     /// Remembers a stray at the target that is being asked where it came from. Whoever floods this host with them costs it a
     /// search in order, not a walk over all targets.
-    pub(super) fn note(&mut self, targets: &mut [Target], from: SocketAddr, stray: Stray) {
+    pub(super) fn note(
+        &mut self,
+        targets: &mut [Target],
+        from: SocketAddr,
+        stray: Stray,
+        origin: Option<u64>,
+    ) {
         let asked = self.asked.get_or_insert_with(|| {
             let mut asked: Vec<_> = targets
                 .iter()
@@ -115,9 +147,7 @@ impl Strays {
             target.answer.address.is_some_and(|address| (address.ip(), address.port()) == place)
         };
         if let Some(&(_, _, index)) = named.into_iter().find(|&&(_, _, index)| is_asked(&targets[index])) {
-            let target = &mut targets[index];
-            target.strays = target.strays.saturating_add(1);
-            target.stray = Some(stray);
+            targets[index].note_stray(stray, origin);
         }
     }
 }
