@@ -43,6 +43,8 @@ struct Net {
     oversleep: Duration,
     /// Whether there is always a batch of something to be received.
     flood: bool,
+    /// After so many requests nobody wants the result any more.
+    wanted: usize,
     seen: Arc<Mutex<Seen>>,
 }
 
@@ -65,6 +67,7 @@ impl Net {
             travel: Duration::from_millis(1),
             oversleep: Duration::ZERO,
             flood: false,
+            wanted: usize::MAX,
             seen: Arc::default(),
         }
     }
@@ -113,6 +116,10 @@ impl Net {
 impl Transport for Net {
     fn open(&self) -> Box<dyn Sockets> {
         Box::new(self.clone())
+    }
+
+    fn cancelled(&self) -> bool {
+        self.seen().sent.len() >= self.wanted
     }
 }
 
@@ -400,6 +407,29 @@ fn strays_are_told_of_the_target_that_was_asked_there() {
     assert_eq!(*datagrams, 6);
     assert!(matches!(answers[2].error.as_deref(), Some(SourceError::Timeout { .. })));
     assert_eq!((answers[3].address, answers[3].error.as_deref()), (Some(at(123)), None));
+}
+
+#[test]
+fn those_that_were_not_done_when_it_was_called_off_say_so() {
+    let rule: Rule = |to| if to.port() == 9 { Fate::Refused } else { Fate::Answered };
+    let net = Net { room: |_| 10, wanted: 49, ..Net::new(rule) };
+    let refused = SocketAddr::new(host(0).ip(), 9);
+    let answers = net.ask((0..100).map(|index| if index == 0 { refused } else { host(index) }), once());
+    assert_eq!(net.sent().len(), 49, "nothing is sent afterwards");
+    assert!(matches!(answers[0].error.as_deref(), Some(SourceError::Send { .. })));
+    for (index, answer) in answers.iter().enumerate().skip(1) {
+        // The last ten were on their way.
+        let error = (index > 39).then_some(SourceError::Cancelled);
+        assert_eq!(
+            (answer.samples.len(), answer.error.as_deref()),
+            (usize::from(index <= 39), error.as_ref())
+        );
+    }
+    // What it had said by then counts.
+    let net = Net { wanted: 2, ..Net::new(rule) };
+    let answers = net.ask([host(1), host(2)], Pace { samples: 2, ..once() });
+    assert_eq!(samples(&answers), [1, 1]);
+    assert!(answers.iter().all(|answer| answer.error.as_deref() == Some(&SourceError::Cancelled)));
 }
 
 #[test]

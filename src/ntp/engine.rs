@@ -168,12 +168,12 @@ impl Engine<'_> {
                 batches = 0;
             }
             self.timers.forget_answered(self.in_flight.len(), |nonce| self.in_flight.contains_key(&nonce));
+            if self.transport.cancelled() {
+                return self.call_off();
+            }
             self.wake(now);
             self.send_ready(now);
             if self.ready.is_empty() && self.timers.nobody_rests() && self.in_flight.is_empty() {
-                return;
-            }
-            if self.transport.cancelled() {
                 return;
             }
             if something {
@@ -182,6 +182,17 @@ impl Engine<'_> {
             let pause = self.idle_until().map_or(SignedDuration::ZERO, |next| next - self.clock.raw());
             if pause > SignedDuration::ZERO {
                 self.sockets.wait(pause.unsigned_abs().min(LOOK_UP));
+            }
+        }
+    }
+
+    /// Nobody wants the rest: those that are not done say so.
+    fn call_off(&mut self) {
+        for target in &mut self.targets {
+            let answer = &mut target.answer;
+            let done = answer.error.is_some() || answer.address.is_none();
+            if !done && !enough(answer, self.pace) {
+                answer.error = Some(SourceError::Cancelled.into());
             }
         }
     }
@@ -405,6 +416,11 @@ impl Engine<'_> {
     fn note_stray(&mut self, from: SocketAddr, stray: Stray, origin: Option<u64>) {
         self.strays.note(&mut self.targets, from, stray, origin);
     }
+}
+
+/// As many samples as are wanted; without a reply there never are.
+fn enough(answer: &Answer, pace: &Pace) -> bool {
+    u32::try_from(answer.samples.len()).is_ok_and(|got| got >= pace.samples.max(1))
 }
 
 enum Prepared {

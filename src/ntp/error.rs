@@ -28,6 +28,9 @@ pub enum SourceError {
         /// "IPv4" or "IPv6".
         family: &'static str,
     },
+    /// [`Transport::cancelled`](super::Transport::cancelled) ended the round before it was done. Says nothing about the source.
+    #[error("the measurement was called off before it was done")]
+    Cancelled,
     /// This host could not send.
     #[error("sending to {address} failed ({detail}): check this host's network and firewall")]
     Send {

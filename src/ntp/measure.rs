@@ -210,7 +210,7 @@ fn verdict(report: &SourceReport, estimate: Option<&ClockEstimate>) -> Option<Ve
     match (report.vote(), estimate, &report.error) {
         (Some(vote), Some(estimate), _) if estimate.is_truechimer(&vote) => Some(Verdict::Truechimer),
         (Some(_), Some(_), _) => Some(Verdict::Falseticker),
-        (Some(_), None, _) => None,
+        (Some(_), None, _) | (None, _, Some(SourceError::Cancelled)) => None,
         (None, _, Some(error)) => Some(error.into()),
         (None, _, None) => Some(Verdict::Unreachable),
     }

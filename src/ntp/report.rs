@@ -14,7 +14,8 @@ pub struct SourceReport {
     pub source: Source,
     /// The address that answered, or the last one that was asked; `None` where the name did not resolve.
     pub address: Option<SocketAddr>,
-    /// Whether to believe it; `None` where it can be used but there is no estimate to compare it with.
+    /// Whether to believe it; `None` where it can be used but there is no estimate to compare it with, and where the round was
+    /// called off before it had its say.
     pub verdict: Option<Verdict>,
     /// What its samples prove together, of the time that it serves: where it smears leap seconds, UTC may be a
     /// second away.
@@ -92,6 +93,7 @@ impl From<&SourceError> for Verdict {
             SourceError::Unresolved { .. }
             | SourceError::ResolveTimeout { .. }
             | SourceError::NoAddressOfFamily { .. }
+            | SourceError::Cancelled
             | SourceError::Send { .. }
             | SourceError::Timeout { .. }
             | SourceError::LateReplies { .. } => Self::Unreachable,

@@ -56,7 +56,11 @@ pub(super) fn resolve<'a>(
         true => Duration::ZERO,
         false => deadline.saturating_sub((clock.raw() - start).unsigned_abs()),
     };
-    let finish = |lookup: Lookup| pick(lookup.finish(&left, deadline)?, family);
+    let too_late = || match transport.cancelled() {
+        true => SourceError::Cancelled,
+        false => SourceError::ResolveTimeout { deadline },
+    };
+    let finish = |lookup: Lookup| pick(lookup.finish(&left, &too_late)?, family);
     lookups.into_iter().map(finish).collect()
 }
 
@@ -89,7 +93,11 @@ impl Lookup {
 
     /// Waits for the time that is left. They run side by side, so those behind the first are mostly done by the time
     /// that they are looked at.
-    fn finish(self, left: &dyn Fn() -> Duration, deadline: Duration) -> Result<Vec<SocketAddr>, SourceError> {
+    fn finish(
+        self,
+        left: &dyn Fn() -> Duration,
+        too_late: &dyn Fn() -> SourceError,
+    ) -> Result<Vec<SocketAddr>, SourceError> {
         let found = match self {
             Self::Done(address) => return Ok(vec![address]),
             Self::Running(receiver) => loop {
@@ -97,7 +105,7 @@ impl Lookup {
                 match receiver.recv_timeout(wait.min(LOOK_UP)) {
                     Ok(found) => break found,
                     Err(mpsc::RecvTimeoutError::Timeout) if !wait.is_zero() => {}
-                    Err(_) => return Err(SourceError::ResolveTimeout { deadline }),
+                    Err(_) => return Err(too_late()),
                 }
             },
             Self::Failed(error) => Err(error),
@@ -121,12 +129,39 @@ fn pick(addresses: Vec<SocketAddr>, family: Family) -> Result<Vec<SocketAddr>, S
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ntp::Udp;
+    use crate::ntp::{Sockets, Udp};
     use crate::time::os::OsClock;
 
     fn resolve_one(text: &str, family: Family) -> Result<Vec<SocketAddr>, SourceError> {
         let source: SourceAddr = text.parse().unwrap();
         resolve([&source].into_iter(), family, Duration::from_secs(5), &OsClock, &Udp).remove(0)
+    }
+
+    /// Nobody wants the result.
+    struct Unwanted;
+
+    impl Transport for Unwanted {
+        fn open(&self) -> Box<dyn Sockets> {
+            Udp.open()
+        }
+
+        fn cancelled(&self) -> bool {
+            true
+        }
+    }
+
+    #[test]
+    fn a_name_that_nobody_waits_for_is_no_timeout() {
+        // Its lookup never ends.
+        let (_sender, receiver) = mpsc::channel();
+        let (left, too_late) = (|| Duration::ZERO, || SourceError::Cancelled);
+        assert_eq!(Lookup::Running(receiver).finish(&left, &too_late), Err(SourceError::Cancelled));
+        let source: SourceAddr = "nowhere.invalid".parse().unwrap();
+        let start = OsClock.raw();
+        let found =
+            resolve([&source].into_iter(), Family::Any, Duration::from_secs(600), &OsClock, &Unwanted);
+        assert!(!matches!(found[0], Err(SourceError::ResolveTimeout { .. })), "{found:?}");
+        assert!((OsClock.raw() - start).unsigned_abs() < Duration::from_secs(60));
     }
 
     #[test]

@@ -14,7 +14,8 @@ pub trait Transport: Send + Sync {
     /// Sockets for one round: on ports that nobody outside of this host can know (RFC 9109).
     fn open(&self) -> Box<dyn Sockets>;
 
-    /// True once nobody wants the result any more: the round ends within about a tenth of a second, with what it has.
+    /// True once nobody wants the result any more: the round ends within about a tenth of a second, with what it has. Sources
+    /// that were not done have the error [`SourceError::Cancelled`](super::SourceError::Cancelled).
     fn cancelled(&self) -> bool {
         false
     }
