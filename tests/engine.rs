@@ -364,6 +364,28 @@ fn a_flood_of_datagrams_keeps_no_measurement_from_ending() {
 }
 
 #[test]
+fn a_kiss_is_heard_from_a_source_that_contradicts_itself_too() {
+    let script = |kiss: bool| {
+        Script::rewriting(move |mut reply, before| {
+            let ahead = u64::from(before) << 32;
+            (reply.receive.0, reply.transmit.0) = (reply.receive.0 + ahead, reply.transmit.0 + ahead);
+            if kiss && before == 2 {
+                (reply.stratum, reply.reference_id) = (0, ReferenceId::from_bytes(*b"RATE"));
+            }
+            vec![reply.to_bytes().to_vec()]
+        })
+    };
+    let pace = Pace { samples: 3, ..options().pace };
+    for (kiss, verdict) in [(false, Verdict::Inconsistent), (true, Verdict::Kiss)] {
+        let server = serve(script(kiss));
+        let measurement = measure(&[source(&server)], &Options { pace, ..options() }, &OsClock).unwrap();
+        let report = &measurement.reports[0];
+        assert_eq!((report.verdict, report.bound), (Some(verdict), None), "{report:?}");
+        assert_eq!(report.error == Some(SourceError::Kiss(KissCode::Rate)), kiss, "{report:?}");
+    }
+}
+
+#[test]
 fn no_more_is_sent_than_the_rate_allows() {
     let server = serve(Script::default());
     // One vote, but sixty sources that are asked: 32 at once, the others at 100 a second.

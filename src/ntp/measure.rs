@@ -198,6 +198,8 @@ fn report(
     let (bound, error) = match SourceBound::from_samples(&samples, max_drift) {
         Ok(bound) => (Some(bound), error),
         Err(_) if samples.is_empty() => (None, unresolved.or(error)),
+        // It must be obeyed, whatever was said before it.
+        Err(_) if matches!(error, Some(SourceError::Kiss(_))) => (None, error),
         Err(inconsistent) => (None, Some(inconsistent.into())),
     };
     let mut report =
