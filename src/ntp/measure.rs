@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::ask::{Addresses, Answer, AskOptions, ask_over};
 use super::engine::Pace;
 use super::report::{SourceReport, Verdict, Warning};
-use super::resolve::{Family, resolve};
+use super::resolve::{Family, Lookup, resolve};
 use super::transport::{Transport, Udp};
 use super::{KissCode, ReferenceId, ReplyLimits, Source, SourceError};
 use crate::clock::{
@@ -152,13 +152,9 @@ pub(crate) fn measure_except(
     options.rules(sources.len())?;
     // From before the first exchange: a suspend in the middle of the round voids its estimate too.
     let suspended = clock.suspended();
-    let addresses = sources.iter().map(Source::address);
-    let mut resolved = resolve(addresses, options.family, options.resolve_timeout, clock, transport);
-    for (found, resting) in resolved.iter_mut().zip(resting) {
-        if let Some(kiss) = *resting {
-            *found = Err(SourceError::Kiss(kiss));
-        }
-    }
+    let resting = resting.iter().copied().chain(std::iter::repeat(None));
+    let lookups = sources.iter().zip(resting).map(|(source, resting)| Lookup::of(source.address(), resting));
+    let mut resolved = resolve(lookups, options.family, options.resolve_timeout, clock, transport);
     let addresses = resolved.iter_mut().map(|found| match found {
         Ok(addresses) => Addresses::from(std::mem::take(addresses)),
         Err(_) => Vec::new().into(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::engine::LOOK_UP;
 use super::source::Host;
-use super::{SourceAddr, SourceError, Transport};
+use super::{KissCode, SourceAddr, SourceError, Transport};
 use crate::time::LocalClock;
 
 /// Which addresses of a name are used.
@@ -43,15 +43,15 @@ impl Family {
 ///
 /// The system's resolver can't be interrupted: each name gets a thread of its own, and one that misses the
 /// deadline is left behind to end by itself.
-pub(super) fn resolve<'a>(
-    sources: impl Iterator<Item = &'a SourceAddr>,
+pub(super) fn resolve(
+    lookups: impl Iterator<Item = Lookup>,
     family: Family,
     deadline: Duration,
     clock: &dyn LocalClock,
     transport: &dyn Transport,
 ) -> Vec<Result<Vec<SocketAddr>, SourceError>> {
     let start = clock.raw();
-    let lookups: Vec<_> = sources.map(Lookup::start).collect();
+    let lookups: Vec<_> = lookups.collect();
     let left = || match transport.cancelled() {
         true => Duration::ZERO,
         false => deadline.saturating_sub((clock.raw() - start).unsigned_abs()),
@@ -64,13 +64,23 @@ pub(super) fn resolve<'a>(
     lookups.into_iter().map(finish).collect()
 }
 
-enum Lookup {
+/// A source that is being looked up.
+#[derive(Debug)]
+pub(super) enum Lookup {
     Done(SocketAddr),
+    /// It isn't asked: nobody needs to know where it is.
+    Resting(KissCode),
     Running(mpsc::Receiver<std::io::Result<Vec<SocketAddr>>>),
     Failed(std::io::Error),
 }
 
 impl Lookup {
+    /// Of a source, unless its kiss is still to be obeyed.
+    pub(super) fn of(source: &SourceAddr, resting: Option<KissCode>) -> Self {
+        resting.map_or_else(|| Self::start(source), Self::Resting)
+    }
+
+    /// Its name is looked up from now on.
     fn start(source: &SourceAddr) -> Self {
         let port = source.port();
         match source.parsed_host() {
@@ -100,6 +110,7 @@ impl Lookup {
     ) -> Result<Vec<SocketAddr>, SourceError> {
         let found = match self {
             Self::Done(address) => return Ok(vec![address]),
+            Self::Resting(kiss) => return Err(SourceError::Kiss(kiss)),
             Self::Running(receiver) => loop {
                 let wait = left();
                 match receiver.recv_timeout(wait.min(LOOK_UP)) {
@@ -134,7 +145,8 @@ mod tests {
 
     fn resolve_one(text: &str, family: Family) -> Result<Vec<SocketAddr>, SourceError> {
         let source: SourceAddr = text.parse().unwrap();
-        resolve([&source].into_iter(), family, Duration::from_secs(5), &OsClock, &Udp).remove(0)
+        resolve([Lookup::start(&source)].into_iter(), family, Duration::from_secs(5), &OsClock, &Udp)
+            .remove(0)
     }
 
     /// Nobody wants the result.
@@ -158,10 +170,29 @@ mod tests {
         assert_eq!(Lookup::Running(receiver).finish(&left, &too_late), Err(SourceError::Cancelled));
         let source: SourceAddr = "nowhere.invalid".parse().unwrap();
         let start = OsClock.raw();
-        let found =
-            resolve([&source].into_iter(), Family::Any, Duration::from_secs(600), &OsClock, &Unwanted);
+        let found = resolve(
+            [Lookup::start(&source)].into_iter(),
+            Family::Any,
+            Duration::from_secs(600),
+            &OsClock,
+            &Unwanted,
+        );
         assert!(!matches!(found[0], Err(SourceError::ResolveTimeout { .. })), "{found:?}");
         assert!((OsClock.raw() - start).unsigned_abs() < Duration::from_secs(60));
+    }
+
+    #[test]
+    fn a_source_that_rests_is_not_looked_up() {
+        let resting = [Some(KissCode::Rate), None, Some(KissCode::Deny)];
+        let source: SourceAddr = "[::1]:5".parse().unwrap();
+        let lookups: Vec<_> = resting.iter().map(|kiss| Lookup::of(&source, *kiss)).collect();
+        assert!(matches!(
+            lookups[..],
+            [Lookup::Resting(KissCode::Rate), Lookup::Done(_), Lookup::Resting(KissCode::Deny)]
+        ));
+        let found = resolve(lookups.into_iter(), Family::Any, Duration::ZERO, &OsClock, &Udp);
+        assert_eq!(found[0], Err(SourceError::Kiss(KissCode::Rate)));
+        assert_eq!(found[1], Ok(vec!["[::1]:5".parse().unwrap()]));
     }
 
     #[test]
