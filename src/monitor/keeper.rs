@@ -213,7 +213,8 @@ impl Keeper {
                 _ => None,
             };
             if resting.is_none() {
-                backoff.note(kiss, now, self.interval, max_age);
+                let answered = report.bound.is_some() || report.header.is_some();
+                backoff.note(kiss, answered, now, self.interval, max_age);
             }
         }
     }

@@ -78,14 +78,19 @@ impl Backoff {
         self.resting.filter(|rest| now < rest.until).map(|rest| rest.kiss)
     }
 
-    /// What the source answered when it was asked at last: a kiss, or something else.
+    /// What the source answered when it was asked at last: a kiss, something else, or nothing. A server that is told to ask
+    /// more rarely is often silent for a while: only an answer makes it forgotten how long the last rest was.
     pub(crate) fn note(
         &mut self,
         kiss: Option<KissCode>,
+        answered: bool,
         now: RawInstant,
         interval: Duration,
         max_age: Duration,
     ) {
+        if kiss.is_none() && !answered {
+            return;
+        }
         let before = self.resting.map(|rest| rest.length);
         self.resting = kiss.map(|kiss| {
             let length = match kiss {
@@ -107,7 +112,7 @@ mod tests {
     fn rests(kiss: KissCode, count: usize) -> Vec<i64> {
         let (mut now, mut backoff, mut rests) = (RawInstant::from_nanos(0), Backoff::default(), Vec::new());
         for _ in 0..count {
-            backoff.note(Some(kiss), now, Duration::from_secs(600), DAY);
+            backoff.note(Some(kiss), true, now, Duration::from_secs(600), DAY);
             let start = now;
             while backoff.obeyed(now).is_some() {
                 now = now + SignedDuration::from_secs(60);
@@ -132,9 +137,23 @@ mod tests {
     fn an_answer_ends_the_rest() {
         let now = RawInstant::from_nanos(0);
         let mut backoff = Backoff::default();
-        backoff.note(Some(KissCode::Rate), now, HOUR, DAY);
+        backoff.note(Some(KissCode::Rate), true, now, HOUR, DAY);
         assert_eq!(backoff.obeyed(now), Some(KissCode::Rate));
-        backoff.note(None, now, HOUR, DAY);
+        backoff.note(None, true, now, HOUR, DAY);
         assert_eq!(backoff.obeyed(now), None);
+        backoff.note(Some(KissCode::Rate), true, now, HOUR, DAY);
+        let after = |hours| now + SignedDuration::from(HOUR * hours);
+        assert_eq!((backoff.obeyed(after(1)).is_some(), backoff.obeyed(after(2))), (true, None));
+    }
+
+    #[test]
+    fn silence_is_no_rest_and_forgets_none() {
+        let after = |hours| RawInstant::from_nanos(0) + SignedDuration::from(HOUR * hours);
+        let mut backoff = Backoff::default();
+        backoff.note(Some(KissCode::Rate), true, after(0), HOUR, DAY);
+        backoff.note(None, false, after(2), HOUR, DAY);
+        assert_eq!(backoff.obeyed(after(2)), None, "it is asked again as usual");
+        backoff.note(Some(KissCode::Rate), true, after(3), HOUR, DAY);
+        assert_eq!((backoff.obeyed(after(6)).is_some(), backoff.obeyed(after(7))), (true, None));
     }
 }
