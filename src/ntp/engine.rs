@@ -348,6 +348,8 @@ impl Engine<'_> {
         if something {
             // After the system call: stamps are earlier than this reading, and T4 never earlier than the stamp.
             self.stamps.read(self.clock.system());
+        } else {
+            self.stamps.nothing_left();
         }
         for datagram in inbox.drain(..) {
             self.take_in(&datagram);

@@ -17,6 +17,18 @@ const fn surely_passed(counted: SignedDuration) -> SignedDuration {
 }
 
 /// Maps stamps to the raw timeline, one reading of the clocks for each time that datagrams are taken in.
+///
+/// A stamp counts where it lies between two readings, `before` and `now`, that show no step between them. It doesn't matter
+/// when `before` was. Let a datagram have arrived at a, its stamp be S, and `before` and `now` be read at b and n, where the system
+/// clock showed B ≤ S ≤ N:
+///
+/// - If it arrived after b, the clock ran from S to N while n − a passed, without a step: of N − S nine tenths have surely
+///   passed, and n less these is not before a.
+/// - If it arrived before b, the stamp is a step's doing, and still N − S ≤ N − B: of that nine tenths have surely
+///   passed since b, and n less these is not before b, so it is after a.
+///
+/// So `before` may stay where it was while datagrams wait that arrived since: it moves where nothing is left, and where it is of no
+/// use any more because of a step.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Stamps {
     before: SystemReading,
@@ -31,12 +43,19 @@ impl Stamps {
         Self { before: reading, now: reading, steady: false }
     }
 
+    /// Nothing was there to be taken in: whatever will be arrives after the last reading.
+    pub(super) const fn nothing_left(&mut self) {
+        self.before = self.now;
+    }
+
     /// Datagrams were taken in, and then the clocks read.
     pub(super) fn read(&mut self, now: SystemReading) {
-        let step = now.since_boot() - self.now.since_boot();
-        let noise = (now.after - now.before) + (self.now.after - self.now.before);
+        if !self.steady {
+            self.before = self.now;
+        }
+        let step = now.since_boot() - self.before.since_boot();
+        let noise = (now.after - now.before) + (self.before.after - self.before.before);
         self.steady = step.unsigned_abs() <= UNSEEN_STEP.unsigned_abs() && noise <= UNSEEN_STEP;
-        self.before = self.now;
         self.now = now;
     }
 
@@ -48,7 +67,6 @@ impl Stamps {
     /// When a datagram that was taken in before the last reading arrived, or a little later: never earlier than the truth.
     pub(super) fn arrival(&self, stamp: Option<Timestamp>) -> (RawInstant, Reception) {
         let latest = self.latest();
-        // A stamp from before the last reading was for a datagram that would have been taken in then.
         match stamp {
             Some(stamp) if self.steady && self.before.realtime <= stamp && stamp <= self.now.realtime => {
                 let ago = surely_passed(self.now.realtime - stamp);
@@ -107,6 +125,39 @@ mod tests {
         for stamp in [None, at(4 * MILLI), at(11 * MILLI)] {
             assert_eq!(stamps.arrival(stamp), (RawInstant::from_nanos(10 * MILLI), Reception::Process));
         }
+    }
+
+    #[test]
+    fn what_waited_behind_a_batch_keeps_its_stamp_until_nothing_is_left() {
+        let mut stamps = stamps(reading(0, 0), reading(10 * MILLI, 0));
+        stamps.read(reading(11 * MILLI, 0));
+        // It arrived at 2 ms, and was not among the first that were taken in.
+        let (arrival, reception) = stamps.arrival(at(2 * MILLI));
+        assert_eq!((arrival.as_nanos(), reception), (2 * MILLI + 900_000 + 20_000, Reception::Kernel));
+        stamps.nothing_left();
+        stamps.read(reading(20 * MILLI, 0));
+        assert_eq!(stamps.arrival(at(10 * MILLI)).1, Reception::Process, "it would have been taken in then");
+        assert_eq!(stamps.arrival(at(12 * MILLI)).1, Reception::Kernel);
+    }
+
+    #[test]
+    fn a_step_anywhere_since_nothing_was_left_makes_stamps_worthless_until_the_reading_after_it() {
+        let mut stamps = stamps(reading(0, 0), reading(10 * MILLI, 0));
+        stamps.read(reading(11 * MILLI, -5 * MILLI));
+        assert_eq!(stamps.arrival(at(4 * MILLI)).1, Reception::Process);
+        stamps.read(reading(12 * MILLI, -5 * MILLI));
+        // 6 ms was shown at 11 ms.
+        assert_eq!(stamps.arrival(at(5 * MILLI)).1, Reception::Process);
+        let (arrival, reception) = stamps.arrival(at(6 * MILLI));
+        assert_eq!((arrival.as_nanos(), reception), (11 * MILLI + 100_000 + 20_000, Reception::Kernel));
+    }
+
+    #[test]
+    fn small_steps_do_not_add_up_unseen() {
+        let mut stamps = stamps(reading(0, 0), reading(10 * MILLI, 15_000));
+        assert_eq!(stamps.arrival(at(9 * MILLI)).1, Reception::Kernel);
+        stamps.read(reading(11 * MILLI, 30_000));
+        assert_eq!(stamps.arrival(at(9 * MILLI)).1, Reception::Process);
     }
 
     #[test]
