@@ -389,6 +389,19 @@ fn a_rate_is_kept_over_all_targets() {
 }
 
 #[test]
+fn after_a_pause_little_is_made_up_for_at_once() {
+    // The rate, and how many go out together at the most.
+    for (rate, most) in [(1, 1), (20, 2), (100, 10), (319, 31), (5_000, 32)] {
+        let net = Net { oversleep: Duration::from_millis(1_400), ..Net::new(|_| Fate::Answered) };
+        let pace = Pace { max_rate: std::num::NonZeroU32::new(rate), ..once() };
+        assert_eq!(samples(&net.ask((0..200).map(host), pace)), [1; 200]);
+        let sent = net.sent();
+        let together = sent.chunk_by(|one, other| one.0 == other.0).map(<[_]>::len).max();
+        assert_eq!(together, Some(most), "{rate}");
+    }
+}
+
+#[test]
 fn strays_are_told_of_the_target_that_was_asked_there() {
     let net = Net::new(|to| match to.port() {
         9 => Fate::Garbage,

@@ -28,7 +28,7 @@ use crate::time::{LocalClock, RawInstant, SignedDuration};
 /// So many batches empty the largest buffer: what it held is looked at before anything expires, and no flood can keep that off.
 const DRAIN: u32 = 512;
 
-/// After a pause, so many packets may be made up for at once.
+/// After a pause, so many packets may be made up for at once, but no more than a tenth of a second's worth.
 const BURST: i64 = 32;
 
 /// How long a wait goes on before it is asked whether the result is wanted still.
@@ -49,8 +49,9 @@ pub struct Pace {
     /// How often a request is sent again when there is no reply, before the next address of the source is
     /// tried. Default 1.
     pub retries: u32,
-    /// How many packets are sent a second, over all sources, so that asking many is no flood. Default 5,000; `None`: as
-    /// fast as they can be sent.
+    /// How many packets are sent a second, over all sources, so that asking many is no flood. What a pause left unsent is made
+    /// up for at once: up to 32 packets, and no more than a tenth of a second's worth, or one. Default 5,000; `None`: as fast
+    /// as they can be sent.
     pub max_rate: Option<NonZeroU32>,
     /// How many replies are waited for at once. Default 4,096, and never more than the socket's buffer holds, since what
     /// doesn't fit there is lost. On Linux `net.core.rmem_max` limits that buffer; with its default of 212,992 bytes 384
@@ -242,8 +243,10 @@ impl Engine<'_> {
     /// Sends a batch at the most: then it is time to look for replies.
     fn send_ready(&mut self, now: RawInstant) {
         let gap = self.gap();
-        self.next_send =
-            self.next_send.max(now + -SignedDuration::from_nanos(gap.as_nanos().saturating_mul(BURST)));
+        // One is sent at `now` itself.
+        let made_up =
+            self.pace.max_rate.map_or(BURST, |rate| (i64::from(rate.get()) / 10).clamp(1, BURST)) - 1;
+        self.next_send = self.next_send.max(now + -SignedDuration::from_nanos(gap.as_nanos() * made_up));
         self.stalled = false;
         while self.outbox.len() < BATCH && self.next_send <= now && !self.stalled {
             let Some(index) = self.ready.pop_front() else { break };
