@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 use std::ops::Deref;
 
-use super::engine::{Pace, converse};
+use super::engine::converse;
+use super::pace::Pace;
 use super::transport::{Transport, Udp};
 use super::{Header, ReplyLimits, SourceError};
 use crate::clock::{MaxDrift, Sample};

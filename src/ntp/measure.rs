@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::ask::{Addresses, Answer, AskOptions, ask_over};
-use super::engine::Pace;
+use super::pace::Pace;
 use super::report::{SourceReport, Verdict, Warning};
 use super::resolve::{Family, Lookup, resolve};
 use super::transport::{Transport, Udp};

@@ -4,7 +4,7 @@
 //! source.rs    what to ask: an address, a group
 //! packet.rs    48 bytes <-> a header
 //! exchange.rs  one request and its reply: sntpc, the nonce, every reason to refuse
-//! engine.rs    retries, pacing: many exchanges at once
+//! pace.rs      how often and how fast; engine.rs: many exchanges at once
 //! timers.rs    deadlines and pauses; nonces.rs: what tells exchanges apart
 //! target.rs    a source that is being asked
 //! transport.rs where datagrams travel: a network, or a simulated one
@@ -21,6 +21,7 @@ mod exchange;
 mod kiss;
 mod measure;
 mod nonces;
+mod pace;
 mod packet;
 mod report;
 mod resolve;
@@ -33,13 +34,13 @@ mod timers;
 mod transport;
 
 pub use ask::{Addresses, Answer, AskOptions, Samples, ask, ask_over};
-pub use engine::Pace;
 pub use error::{Refusal, SourceError, Stray};
 pub use exchange::{Reply, ReplyLimits, Request, Travel};
 pub(crate) use kiss::Backoff;
 pub use kiss::KissCode;
 pub(crate) use measure::measure_except;
 pub use measure::{Measurement, Options, measure, measure_over};
+pub use pace::Pace;
 pub use packet::{HEADER_LENGTH, Header, ReferenceId, WireTimestamp};
 pub use report::{SourceReport, Verdict, Warning};
 pub use resolve::Family;
