@@ -97,15 +97,19 @@ impl LibpamFile {
         for (number, line) in lines {
             if let Some(option) = line.strip_prefix("\" ") {
                 options.read(number, option)?;
-            } else if line.len() == 8 && line.bytes().all(|byte| byte.is_ascii_digit()) {
+            } else if line.len() == 8
+                && line.bytes().all(|byte| byte.is_ascii_digit())
+                && !line.starts_with('0')
+            {
+                // One with a zero in front is none for libpam, either.
                 scratch_codes.push(Code::parse(line).map_err(|_| LibpamError::Line { number })?);
             } else if !line.trim_matches([' ', '\t']).is_empty() {
                 return Err(LibpamError::Line { number });
             }
         }
         let period = options.step_size.unwrap_or(Totp::DEFAULT_PERIOD);
-        // HOTP wins where both are there, as it does for libpam.
-        let kind = match options.hotp_counter {
+        // HOTP wins where both are there, and a counter of 0 means none: both as for libpam.
+        let kind = match options.hotp_counter.filter(|&counter| counter > 0) {
             Some(counter) => UriKind::Hotp { counter },
             None if options.totp => UriKind::Totp { period },
             None => return Err(LibpamError::NoKind),
@@ -142,8 +146,8 @@ impl LibpamFile {
 
     /// The newest step of a code that was used (`DISALLOW_REUSE`): the watermark of the token's new state.
     ///
-    /// It is there only where the file asked for single use. libpam keeps used steps for as long as its window reaches
-    /// back, so `None` may also mean that nobody logged in for a while.
+    /// It is there only where the file asked for single use and somebody has logged in since. A login by three codes that taught
+    /// libpam the `TIME_SKEW` leaves no step behind: after such a one, set the watermark to the present step of the token.
     #[must_use]
     pub const fn newest_used(&self) -> Option<TimeStep> {
         self.newest_used

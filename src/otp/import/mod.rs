@@ -13,7 +13,8 @@
 #![cfg_attr(not(feature = "pskc"), doc = "| makers of hardware tokens (RFC 6030) | `pskc` | `pskc` |")]
 //!
 //! Everything here reads what a stranger may have written: sizes are bounded, nothing panics, and no error repeats a part of its
-//! input. Buffers that held a secret are wiped; the caller's text is the caller's.
+//! input. Our buffers that held a secret are wiped; the XML parser's copies of text that has character references, CDATA or CRLF in
+//! it are not, and the caller's text is the caller's.
 //!
 //! Some of these know how far the token's clock is off ([`DeviceDrift`]) and which step was used last. Both belong
 //! into the new [`TokenState`](crate::token::TokenState), or codes that were used before the move work once more.

@@ -5,8 +5,9 @@
 //! dates. What isn't: keys encrypted for a certificate, and signatures, which are ignored and **not** verified: a plain file
 //! is as good as the way that it came.
 //!
-//! A file with encrypted keys must have been protected by somebody who knows the key, but RFC 6030's MAC covers only the
-//! secrets. Whoever changes the file on its way can exchange serial numbers and set counters.
+//! Where a key or a password is given, every secret must be encrypted with it and have a MAC. But RFC 6030's MAC covers only the
+//! secrets, and a key for it that comes with the file is authenticated by nothing. Whoever changes the file on its way can exchange
+//! serial numbers, set counters, and, knowing the secret of one token, change the others': a file is hardly better than its way.
 
 mod error;
 mod key;
@@ -215,7 +216,8 @@ impl PskcKey {
         self.friendly_name.as_deref()
     }
 
-    /// TOTP with its period, or HOTP with the counter of the next code.
+    /// TOTP with its period, or HOTP with the counter of the next code: 0 where the file says none, as RFC 6030's own examples do.
+    /// A token that was in use already is ahead of that: resynchronise it with two codes before its first login.
     #[must_use]
     pub const fn kind(&self) -> UriKind {
         self.kind

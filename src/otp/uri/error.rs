@@ -134,6 +134,9 @@ pub enum UriFlaw {
         /// Which byte, counted from 0. The first one.
         position: usize,
     },
+    /// Spaces or hyphens in the secret. They are left out.
+    #[error("the secret in the URI has spaces or hyphens in it, which base32 has not (RFC 4648 §6)")]
+    SecretSeparators,
     /// A secret of fewer bits than RFC 4226 allows.
     #[error("the secret in the URI has {got} bytes, RFC 4226 asks for at least 16")]
     ShortSecret {

@@ -110,6 +110,9 @@ impl Reader {
 
     fn secret(&mut self, text: &str) -> Result<Secret, UriError> {
         let secret = Secret::short_legacy_base32(text)?;
+        if text.contains([' ', '-']) {
+            self.flaw(UriFlaw::SecretSeparators)?;
+        }
         match secret.expose_bytes().len() {
             got if got < Secret::MIN_BYTES => self.flaw(UriFlaw::ShortSecret { got })?,
             _ => {}

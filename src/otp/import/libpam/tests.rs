@@ -108,3 +108,12 @@ fn debug_shows_neither_secret_nor_scratch_codes() {
     assert!(shown.contains("scratch_codes: 2"), "{shown}");
     assert!(!shown.contains("52449723") && !shown.contains("CJEWH6"), "{shown}");
 }
+
+#[test]
+fn what_libpam_does_not_take_is_not_taken() {
+    // A counter of 0 means none.
+    assert_eq!(with("\" HOTP_COUNTER 0\n\" TOTP_AUTH\n").unwrap().kind(), UriKind::TOTP);
+    assert!(matches!(with("\" HOTP_COUNTER 0\n"), Err(LibpamError::NoKind)));
+    // An emergency code begins with 1 to 9.
+    assert!(matches!(with("\" TOTP_AUTH\n01234567\n"), Err(LibpamError::Line { number: 3 })));
+}

@@ -42,6 +42,17 @@ pub enum PskcError {
     /// Encrypted values, and no password to open them.
     #[error("the file is encrypted with a password: give it with PskcReader::password")]
     PasswordNeeded,
+    /// A key or password was given, and the file has nothing encrypted.
+    #[error(
+        "a key was given and the file is plain: it may have been exchanged on its way; read it without a key if it should be plain"
+    )]
+    NotProtected,
+    /// More namespaces than are read.
+    #[error("the file declares more than {max} prefixes for namespaces: no PSKC file needs them")]
+    TooManyNamespaces {
+        /// How many are taken.
+        max: usize,
+    },
     /// Encryption for a certificate, or a derivation other than PBKDF2.
     #[error("the file is protected in another way than by a pre-shared key or PBKDF2: ask for one of these")]
     UnsupportedProtection,
@@ -113,6 +124,11 @@ pub enum KeyError {
         /// Which.
         element: &'static str,
     },
+    /// A plain value in a file that says that its values are encrypted.
+    #[error(
+        "the secret is plain in a file whose secrets are encrypted: it may have been put there on its way"
+    )]
+    PlainSecret,
     /// An encrypted value in a file that doesn't say with what.
     #[error("the secret is encrypted, and the file has no <EncryptionKey>")]
     NoEncryptionKey,

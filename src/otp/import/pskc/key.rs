@@ -88,7 +88,9 @@ fn secret(node: Node<'_, '_>, opener: Option<&Opener>) -> Result<Zeroizing<Vec<u
     let encrypted = xml::child(node, PSKC, "EncryptedValue")?;
     match (plain, encrypted, opener) {
         (Some(_), Some(_), _) => Err(KeyError::Duplicate { element: "Secret" }),
-        (Some(plain), None, _) => xml::base64(plain, "PlainValue"),
+        // Among encrypted ones, or where the caller gave a key, a plain one was put there by somebody else.
+        (Some(_), None, Some(_)) => Err(KeyError::PlainSecret),
+        (Some(plain), None, None) => xml::base64(plain, "PlainValue"),
         (None, Some(_), Some(opener)) => opener.open(node),
         (None, Some(_), None) => Err(KeyError::NoEncryptionKey),
         (None, None, _) => Err(SecretError::Empty.into()),
@@ -141,6 +143,9 @@ impl Policy {
         let mut read = Self::default();
         let mut usages = 0;
         let mut otp = false;
+        for element in ["StartDate", "ExpiryDate", "NumberOfTransactions"] {
+            xml::child(policy, PSKC, element)?;
+        }
         for node in policy.children().filter(Node::is_element) {
             if node.tag_name().namespace() != Some(PSKC) {
                 return Err(KeyError::Policy);

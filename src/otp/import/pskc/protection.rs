@@ -12,6 +12,9 @@ use zeroize::Zeroizing;
 use super::xml::{self, DS, PSKC, XENC, XENC11};
 use super::{KeyError, Protection, PskcError};
 
+/// A shorter key for the MAC is no key.
+const MIN_MAC_KEY_BYTES: usize = 16;
+
 /// The size of AES's blocks.
 const BLOCK: usize = 16;
 
@@ -34,7 +37,10 @@ impl Opener {
         container: Node<'_, '_>,
         protection: Option<&Protection<'_>>,
     ) -> Result<Option<Self>, PskcError> {
-        let Some(encryption) = xml::child(container, PSKC, "EncryptionKey")? else { return Ok(None) };
+        let Some(encryption) = xml::child(container, PSKC, "EncryptionKey")? else {
+            // Whoever gives a key relies on it: a file that was made plain on its way must not pass.
+            return if protection.is_some() { Err(PskcError::NotProtected) } else { Ok(None) };
+        };
         let derived = xml::child(encryption, XENC11, "DerivedKey")?;
         let key = match (protection, derived) {
             (None, None) => return Err(PskcError::KeyNeeded),
@@ -69,6 +75,11 @@ impl Opener {
                 // RFC 6030 §6.1.1: the encryption key then.
                 None => opener.key.clone(),
             };
+            // Nothing authenticates it, and its padding is one byte: with some tries it can be forged to be empty, and then so
+            // can every MAC.
+            if key.len() < MIN_MAC_KEY_BYTES {
+                return Err(PskcError::MacKey);
+            }
             opener.mac = Some((algorithm, key));
         }
         Ok(Some(opener))

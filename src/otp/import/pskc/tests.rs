@@ -231,8 +231,8 @@ fn every_cipher_and_mac_is_opened() {
     for key in [&[1; 16][..], &[2; 24], &[3; 32]] {
         for (name, mac) in macs {
             let sealed = seal(key, SECRET);
-            let mac_key = format!("<MACKey>{}</MACKey>", sealed_xml(seal(key, b"key of the MAC")));
-            let with_key = mac(b"key of the MAC", &sealed.1);
+            let mac_key = format!("<MACKey>{}</MACKey>", sealed_xml(seal(key, b"the key of the MAC")));
+            let with_key = mac(b"the key of the MAC", &sealed.1);
             // RFC 6030 §6.1.1: without a MAC key of its own, the encryption key.
             let without = mac(key, &sealed.1);
             for file in [
@@ -363,9 +363,49 @@ fn sizes_are_bounded() {
     assert_eq!(PskcReader::new().read(&many).unwrap_err(), PskcError::TagTooLong { max: 8_192 });
     let nodes = container(&"<a/>".repeat(1_000_001));
     assert_eq!(PskcReader::new().read(&nodes).unwrap_err(), PskcError::TooManyNodes);
+    // An element that declares a namespace copies all those that hold there, comparing each with each.
+    let prefixes: String = (0..400).map(|number| format!(" xmlns:a{number:x}='a'")).collect();
+    let namespaces = container(&format!("<b{prefixes}>{}</b>", "<a xmlns:b='c'/>".repeat(200_000)));
+    let refused = PskcReader::new().read(&namespaces).unwrap_err();
+    assert_eq!(refused, PskcError::TooManyNamespaces { max: 32 });
     // Depth costs no stack.
     let deep = container(&["<a>".repeat(400_000), "</a>".repeat(400_000)].concat());
     assert_eq!(PskcReader::new().read(&deep).unwrap().keys.len(), 0);
+}
+
+#[test]
+fn where_a_key_is_given_nothing_plain_passes() {
+    let plain = package("totp", "", &plain_secret(), "");
+    let reader = PskcReader::new().pre_shared_key(&FIGURE_6_KEY);
+    assert_eq!(reader.read(&container(&plain)).unwrap_err(), PskcError::NotProtected);
+    let reader = PskcReader::new().password("qwerty");
+    assert_eq!(reader.read(&container(&plain)).unwrap_err(), PskcError::NotProtected);
+    // One secret was exchanged for a plain one.
+    let start = FIGURE_6.find("<EncryptedValue>").unwrap();
+    let end = FIGURE_6.find("</ValueMAC>").unwrap() + "</ValueMAC>".len();
+    let exchanged =
+        [&FIGURE_6[..start], "<PlainValue>", SECRET_BASE64, "</PlainValue>", &FIGURE_6[end..]].concat();
+    let tokens = PskcReader::new().pre_shared_key(&FIGURE_6_KEY).read(&exchanged).unwrap();
+    assert_eq!((tokens.keys.len(), tokens.refused[0].reason), (0, KeyError::PlainSecret));
+}
+
+#[test]
+fn a_short_key_for_the_mac_is_none() {
+    // What an attacker gets who changes the vector before the last block of something known: an empty key.
+    let key = [7; 16];
+    let mac_key = format!("<MACKey>{}</MACKey>", sealed_xml(seal(&key, b"")));
+    let sealed = seal(&key, SECRET);
+    let mac = mac_of::<Hmac<sha1::Sha1>>(b"", &sealed.1);
+    let forged = sealed_container("http://www.w3.org/2000/09/xmldsig#hmac-sha1", &mac_key, sealed, &mac);
+    let read = PskcReader::new().pre_shared_key(&key).read(&forged);
+    assert_eq!(read.unwrap_err(), PskcError::MacKey);
+}
+
+#[test]
+fn two_dates_of_one_kind_are_refused() {
+    let dates = "<Policy><ExpiryDate>2020-01-01T00:00:00Z</ExpiryDate>\
+                 <ExpiryDate>2099-01-01T00:00:00Z</ExpiryDate></Policy>";
+    assert_eq!(totp("", "", dates).unwrap_err(), KeyError::Duplicate { element: "ExpiryDate" });
 }
 
 #[test]

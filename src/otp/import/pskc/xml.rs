@@ -1,5 +1,7 @@
 //! Reading XML that a stranger wrote.
 
+use std::collections::HashSet;
+
 use roxmltree::{Document, Node, ParsingOptions};
 use zeroize::Zeroizing;
 
@@ -20,6 +22,10 @@ const MAX_TAG_BYTES: usize = 8_192;
 /// Twice what ten thousand tokens need.
 const MAX_NODES: u32 = 1_000_000;
 
+/// Three times what PSKC files use. Each element that declares one copies all that hold there, and compares them with each
+/// other.
+const MAX_PREFIXES: usize = 32;
+
 /// The document; DTDs, and with them entities, are refused: there is no use for them here, only for
 /// those who want a reader to open files or to run out of memory.
 pub(super) fn parse(text: &str) -> Result<Document<'_>, PskcError> {
@@ -28,6 +34,14 @@ pub(super) fn parse(text: &str) -> Result<Document<'_>, PskcError> {
     }
     if text.split('<').any(|tag| tag.len() > MAX_TAG_BYTES) {
         return Err(PskcError::TagTooLong { max: MAX_TAG_BYTES });
+    }
+    let mut prefixes = HashSet::new();
+    for (at, declares) in text.match_indices("xmlns:") {
+        let rest = &text[at + declares.len()..];
+        prefixes.insert(rest.split(|end: char| end == '=' || end.is_whitespace()).next());
+        if prefixes.len() > MAX_PREFIXES {
+            return Err(PskcError::TooManyNamespaces { max: MAX_PREFIXES });
+        }
     }
     let options = ParsingOptions { allow_dtd: false, nodes_limit: MAX_NODES, ..ParsingOptions::default() };
     // The parser's errors quote the text, which has secrets in it.
