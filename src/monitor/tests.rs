@@ -63,22 +63,9 @@ fn an_estimate_outlives_its_sources() {
 #[test]
 fn a_jump_is_believed_only_when_a_second_round_bears_it_out() {
     let clock = Arc::new(SimClock::new(Timestamp::from_unix_nanos(0)));
-    let between = |from: i64, to: i64| {
-        let bound =
-            OffsetInterval::new(SignedDuration::from_secs(from), SignedDuration::from_secs(to)).unwrap();
-        let bound = SourceBound {
-            first: clock.raw(),
-            anchor: clock.raw(),
-            bound,
-            delay: SignedDuration::ZERO,
-            samples: 1,
-            kernel_stamped: 0,
-        };
-        let rules = Rules::new(1, None, true, Limits::default()).unwrap();
-        let vote = Vote { bound, leap: Leap::None, smeared: false };
-        ClockEstimate::from_votes(&[vote], &rules, SignedDuration::ZERO).unwrap()
-    };
-    let (estimate, wide) = (|seconds| between(seconds, seconds), || between(190, 230));
+    let seconds = SignedDuration::from_secs;
+    let estimate = |offset| estimate_of(&clock, seconds(offset), SignedDuration::ZERO, Limits::default());
+    let wide = || estimate_of(&clock, seconds(210), seconds(20), Limits::default());
     let mut keeper = keeper(Arc::clone(&clock));
     let right = estimate(0);
     let jumped = estimate(100);
