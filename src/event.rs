@@ -7,9 +7,12 @@
 //! | --- | --- | --- |
 //! | `outcome` | text | one of the names below |
 //! | `token` | text | the caller's id of the token; absent for an unknown one |
+//! | `client` | text | which client showed it, where the caller has said |
+//! | `codes` | integer | how many consecutive codes were shown; absent where none were |
 //! | `step_offset` | integer | the matched step minus the step of true time (the interval's midpoint); absent without a match |
 //! | `window_width` | integer | how many steps were looked at; absent where none were |
 //! | `price_e18` | integer | what was paid, in 10⁻¹⁸ |
+//! | `price_total_e15` | integer | what was paid for all tokens since this validator was made, in 10⁻¹⁵ |
 //! | `local_time` | RFC 3339 | what this host's system clock showed |
 //! | `true_time` | RFC 3339 | the interval's midpoint; absent where the time couldn't be told |
 //! | `half_width_ns` | integer | true time is within so many nanoseconds of `true_time` |
@@ -21,16 +24,25 @@
 //! | --- | --- | --- |
 //! | `accepted` | INFO | a code was accepted; it will not be again |
 //! | `enrolled` | INFO | a token has a state now |
+//! | `resynchronised` | INFO | consecutive codes taught where a token's clock is; nobody was let in |
+//! | `renewed` | INFO | a token has other digits or another period now |
+//! | `reset` | WARN | an administrator gave a token its whole budget back |
+//! | `removed` | WARN | an administrator made the store forget a token |
+//! | `restored` | WARN | an administrator said that the store's rows may be old: codes of until now are dead |
 //! | `wrong` | WARN | no code fitted, or not all of several; it was paid for |
 //! | `replay` | WARN | a code was shown that was used before, or that is older than one that was |
 //! | `throttled` | WARN | too many wrong codes: nothing was compared |
 //! | `consecutive_codes_needed` | WARN | too many wrong codes for a single one: two in a row were asked for |
 //! | `watermark_ahead` | WARN | a code from the future of this window was accepted before |
 //! | `budget_ahead` | WARN | a wrong code was charged by a clock that ran ahead of the present one |
+//! | `locked` | WARN | too many failures in a row: nothing is accepted until an administrator resets the token |
+//! | `ceiling_reached` | WARN | all tokens together were guessed at so often that everybody has to show two codes |
+//! | `too_early_to_resynchronise` | WARN | a token was resynchronised, or the store restored, a short time before |
 //! | `busy` | WARN | too many attempts on this token at once |
 //! | `unknown_token` | WARN | an attempt without a token |
 //! | `enrolment_refused` | WARN | an enrolment's codes didn't fit, or the token has a state already |
 //! | `state_missing` | ERROR | the store knows nothing of a token that the caller knows: never enrolled, or the store was emptied |
+//! | `store_replaced` | ERROR | the store noticed that it was restored, or that another node took over: codes of until now are dead |
 //! | `clock_untrusted` | ERROR | true time is not known well enough |
 //! | `token_unsuited` | ERROR | the token's period, digits or T0 can't be validated under this policy |
 //! | `store_failed` | ERROR | the store failed; nothing was accepted |
@@ -51,16 +63,25 @@ pub const TARGET: &str = "skewgate::security";
 pub enum Outcome {
     Accepted,
     Enrolled,
+    Resynchronised,
+    Renewed,
+    Reset,
+    Removed,
+    Restored,
     Wrong,
     Replay,
     Throttled,
     ConsecutiveCodesNeeded,
     WatermarkAhead,
     BudgetAhead,
+    Locked,
+    CeilingReached,
+    TooEarlyToResynchronise,
     Busy,
     UnknownToken,
     EnrolmentRefused,
     StateMissing,
+    StoreReplaced,
     ClockUntrusted,
     TokenUnsuited,
     StoreFailed,
@@ -68,22 +89,60 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Every outcome that there is.
+    pub const ALL: [Self; 25] = [
+        Self::Accepted,
+        Self::Enrolled,
+        Self::Resynchronised,
+        Self::Renewed,
+        Self::Reset,
+        Self::Removed,
+        Self::Restored,
+        Self::Wrong,
+        Self::Replay,
+        Self::Throttled,
+        Self::ConsecutiveCodesNeeded,
+        Self::WatermarkAhead,
+        Self::BudgetAhead,
+        Self::Locked,
+        Self::CeilingReached,
+        Self::TooEarlyToResynchronise,
+        Self::Busy,
+        Self::UnknownToken,
+        Self::EnrolmentRefused,
+        Self::StateMissing,
+        Self::StoreReplaced,
+        Self::ClockUntrusted,
+        Self::TokenUnsuited,
+        Self::StoreFailed,
+        Self::NoRandomness,
+    ];
+
     /// The stable name.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Accepted => "accepted",
             Self::Enrolled => "enrolled",
+            Self::Resynchronised => "resynchronised",
+            Self::Renewed => "renewed",
+            Self::Reset => "reset",
+            Self::Removed => "removed",
+            Self::Restored => "restored",
             Self::Wrong => "wrong",
             Self::Replay => "replay",
             Self::Throttled => "throttled",
             Self::ConsecutiveCodesNeeded => "consecutive_codes_needed",
             Self::WatermarkAhead => "watermark_ahead",
             Self::BudgetAhead => "budget_ahead",
+            Self::Locked => "locked",
+            Self::CeilingReached => "ceiling_reached",
+            Self::TooEarlyToResynchronise => "too_early_to_resynchronise",
             Self::Busy => "busy",
             Self::UnknownToken => "unknown_token",
             Self::EnrolmentRefused => "enrolment_refused",
             Self::StateMissing => "state_missing",
+            Self::StoreReplaced => "store_replaced",
             Self::ClockUntrusted => "clock_untrusted",
             Self::TokenUnsuited => "token_unsuited",
             Self::StoreFailed => "store_failed",
@@ -93,8 +152,9 @@ impl Outcome {
 
     const fn severity(self) -> Severity {
         match self {
-            Self::Accepted | Self::Enrolled => Severity::Info,
+            Self::Accepted | Self::Enrolled | Self::Resynchronised | Self::Renewed => Severity::Info,
             Self::StateMissing
+            | Self::StoreReplaced
             | Self::ClockUntrusted
             | Self::TokenUnsuited
             | Self::StoreFailed
@@ -124,12 +184,18 @@ pub struct SecurityEvent {
     pub outcome: Outcome,
     /// The token, unless it is unknown.
     pub token: Option<TokenId>,
+    /// Which client showed it.
+    pub client: Option<Box<str>>,
+    /// How many consecutive codes were shown.
+    pub codes: Option<u8>,
     /// The matched step minus the step of true time.
     pub step_offset: Option<i64>,
     /// How many steps were looked at.
     pub window_width: Option<u64>,
     /// What was paid.
     pub price: Odds,
+    /// What was paid for all tokens since this validator was made, in 10⁻¹⁵.
+    pub price_total_e15: u64,
     /// What this host's system clock showed.
     pub local_time: Timestamp,
     /// The middle of the interval that contains true time.
@@ -144,9 +210,12 @@ impl SecurityEvent {
         Self {
             outcome,
             token,
+            client: None,
+            codes: None,
             step_offset: None,
             window_width: None,
             price: Odds::ZERO,
+            price_total_e15: 0,
             local_time,
             true_time: None,
             half_width: None,
@@ -163,9 +232,12 @@ impl SecurityEvent {
                     tracing::Level::$level,
                     outcome = self.outcome.name(),
                     token = self.token.as_ref().map(TokenId::as_str),
+                    client = self.client.as_deref(),
+                    codes = self.codes,
                     step_offset = self.step_offset,
                     window_width = self.window_width,
                     price_e18 = self.price.as_e18(),
+                    price_total_e15 = self.price_total_e15,
                     local_time = %self.local_time,
                     true_time = self.true_time.map(tracing::field::display),
                     half_width_ns = self.half_width.map(|half| u64::try_from(half.as_nanos()).unwrap_or(u64::MAX)),

@@ -19,8 +19,10 @@ use crate::time::{SignedDuration, TimeInterval, Timestamp};
 use crate::token::Drift;
 
 mod policy;
+mod reach;
 
 pub use policy::{PolicyError, WindowPolicy, WindowPolicyBuilder};
+pub use reach::RESYNCHRONISATION_SLACK;
 
 /// Which of the two centres expects a code at a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
-use skewgate::otp::{Code, Consecutive, Secret, TimeStep, Totp, scan};
-use skewgate::store::{Accept, Acceptance};
+use skewgate::otp::{Code, Consecutive, Secret, TimeStep, Totp};
+use skewgate::store::{Acceptance, Change, Row, Written};
 use skewgate::time::{SignedDuration, TimeInterval, Timestamp};
 use skewgate::token::{Bucket, Budget, Drift, DriftModel, Measurement, TokenState};
-use skewgate::validator::decide::{Decision, admit, judge};
-use skewgate::window::WindowPolicy;
+use skewgate::validator::Policy;
+use skewgate::validator::decide::{Decision, Purpose, Standing, admit, judge};
 
 const NANOS_PER_DAY: i128 = 86_400_000_000_000;
 
@@ -23,6 +23,7 @@ struct Attempt {
     /// Steps from the present one, and whether the code is spoilt.
     codes: [(i8, bool); 3],
     count: u8,
+    resynchronise: bool,
 }
 
 fn step(number: i64) -> TimeStep {
@@ -32,18 +33,18 @@ fn step(number: i64) -> TimeStep {
 fuzz_target!(|attempts: Vec<Attempt>| {
     let secret = Secret::from_bytes(b"12345678901234567890").expect("a secret");
     let totp = Totp::builder(&secret).build().expect("a token");
-    let policy = WindowPolicy::default();
+    let policy = Policy::default();
     let start = Timestamp::from_unix_nanos(1_800_000_000_000_000_000);
     let began = TimeInterval::around(start, Duration::ZERO);
     let first = totp.step_at(start).expect("after T0");
     let measured = Measurement::new(&DriftModel::default(), first, totp.period(), totp.t0(), &began);
-    let mut state = TokenState {
+    let state = TokenState {
         epoch: 0,
         watermark: Some(first),
         nonce: [0; 8],
         drift: Drift::first(&DriftModel::default(), measured),
-        budget: Budget::full(start),
     };
+    let mut row = Row { token: Some(state), budget: Some(Budget::full(start)) };
     let (mut now, mut latest) = (start, start);
     let mut paid = [0_i128; 2];
     for attempt in attempts.iter().take(200) {
@@ -68,9 +69,14 @@ fuzz_target!(|attempts: Vec<Attempt>| {
                 }
             })
             .collect();
-        let Ok(admission) = admit(&state, &policy, &totp, &interval, count as u8) else { continue };
-        let shown = Consecutive::new(&codes).expect("one to three");
-        match judge(&admission, scan(&totp, admission.window().ranges(), admission.watermark(), shown)) {
+        let (Some(state), Some(budget)) = (row.token, row.budget) else { unreachable!("nothing removes it") };
+        let standing = Standing { token: state, budget, not_before: None };
+        let purpose = if attempt.resynchronise { Purpose::Resynchronise } else { Purpose::LogIn };
+        let Ok(admission) = admit(&standing, &policy, &totp, &interval, purpose, count as u8) else {
+            continue;
+        };
+        let found = admission.look(&totp, Consecutive::new(&codes).expect("one to three"));
+        match judge(&admission, &found) {
             Decision::Accept { first, step, drift } => {
                 assert!(admission.window().contains(step));
                 assert_eq!(first.get(), step.get() + 1 - count as i64);
@@ -79,9 +85,17 @@ fuzz_target!(|attempts: Vec<Attempt>| {
                     let right = totp.code_at(TimeStep::new(number).expect("not negative"));
                     assert_eq!(*code.expose(), *right.expose(), "a code that isn't right");
                 }
-                let acceptance = Acceptance { first, step, drift, epoch: 0, nonce: [0; 8] };
-                assert_eq!(acceptance.apply(&mut state), Accept::Won);
-                assert_eq!(acceptance.apply(&mut state), Accept::Lost);
+                let accept = Change::Accept(Acceptance {
+                    first,
+                    step,
+                    drift,
+                    epoch: 0,
+                    nonce: [0; 8],
+                    failure_limit: u32::MAX,
+                    authenticates: purpose == Purpose::LogIn,
+                });
+                assert_eq!(accept.apply(&mut row), Written::Done);
+                assert_eq!(accept.apply(&mut row), Written::Refused);
             }
             Decision::Replay => {
                 // Only what is dead altogether is free of charge.
@@ -96,12 +110,21 @@ fuzz_target!(|attempts: Vec<Attempt>| {
                 assert!(steps.any(|last| Some(last) <= state.watermark && fits(last)), "a replay of nothing");
             }
             Decision::Wrong { failure, .. } => {
-                let before = state.watermark;
-                failure.apply(&mut state, interval.earliest());
-                assert!(state.watermark >= before, "a step came back to life");
+                assert_eq!(Change::Fail(failure).apply(&mut row), Written::Done);
+                let after = row.token.and_then(|state| state.watermark);
+                assert!(after >= state.watermark, "a step came back to life");
                 let charge = failure.charge;
                 assert_eq!(charge.bucket == Bucket::Partial, failure.burn.is_some());
-                assert!(failure.burn.is_none() || state.watermark >= Some(admission.window().top()));
+                // Every code of the attempt that is right somewhere in the window is dead.
+                for last in admission.window().ranges().iter().flat_map(|range| range.steps()) {
+                    let right = |index: usize| {
+                        let at = last.get() + 1 + index as i64 - count as i64;
+                        TimeStep::new(at).filter(|at| *codes[index].expose() == *totp.code_at(*at).expose())
+                    };
+                    for at in (0..count).filter_map(right) {
+                        assert!(count == 1 || after >= Some(at), "a code that was confirmed lives");
+                    }
+                }
                 paid[usize::from(charge.bucket == Bucket::Partial)] += i128::from(charge.cost.units());
             }
         }

@@ -204,13 +204,14 @@ pub struct Charge {
 pub struct Budget {
     blind_full_at: Timestamp,
     partial_full_at: Timestamp,
+    failures: u32,
 }
 
 impl Budget {
-    /// Both buckets full.
+    /// Both buckets full, and no failure.
     #[must_use]
     pub const fn full(now: Timestamp) -> Self {
-        Self { blind_full_at: now, partial_full_at: now }
+        Self { blind_full_at: now, partial_full_at: now, failures: 0 }
     }
 
     /// Enough for two single codes of six digits at seven steps above their reserve, and for two pairs at as many
@@ -225,13 +226,42 @@ impl Budget {
             let held = 2 * bucket.time_to_refill(mistake) + bucket.time_to_refill(bucket.reserve(1));
             now + SignedDuration::saturating_from_nanos((bucket.depth() - held).max(0))
         };
-        Self { blind_full_at: full_at(Bucket::Blind), partial_full_at: full_at(Bucket::Partial) }
+        Self { blind_full_at: full_at(Bucket::Blind), partial_full_at: full_at(Bucket::Partial), failures: 0 }
     }
 
-    /// The budget that a store has kept: when each bucket will be full again.
+    /// The budget that a store has kept: when each bucket will be full again, and how many attempts have failed since the last
+    /// success.
     #[must_use]
-    pub const fn from_parts(blind_full_at: Timestamp, partial_full_at: Timestamp) -> Self {
-        Self { blind_full_at, partial_full_at }
+    pub const fn from_parts(blind_full_at: Timestamp, partial_full_at: Timestamp, failures: u32) -> Self {
+        Self { blind_full_at, partial_full_at, failures }
+    }
+
+    /// How many attempts have failed since the last one that let its user in.
+    #[must_use]
+    pub const fn failures(&self) -> u32 {
+        self.failures
+    }
+
+    /// One failure more, at most `u32::MAX`.
+    #[must_use]
+    pub const fn one_more_failure(self) -> Self {
+        Self { failures: self.failures.saturating_add(1), ..self }
+    }
+
+    /// No failure since the last success.
+    #[must_use]
+    pub const fn without_failures(self) -> Self {
+        Self { failures: 0, ..self }
+    }
+
+    /// In each bucket as much as in the emptier one of both budgets.
+    #[must_use]
+    pub fn emptier(self, other: Self) -> Self {
+        Self {
+            blind_full_at: self.blind_full_at.max(other.blind_full_at),
+            partial_full_at: self.partial_full_at.max(other.partial_full_at),
+            failures: self.failures.max(other.failures),
+        }
     }
 
     /// When `bucket` will be full again; a time in the past means that it is.

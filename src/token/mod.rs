@@ -9,4 +9,4 @@ mod state;
 
 pub use budget::{Bucket, Budget, Charge, Odds};
 pub use drift::{Drift, DriftModel, Measurement};
-pub use state::{Token, TokenId, TokenIdError, TokenState};
+pub use state::{Token, TokenId, TokenIdError, TokenKey, TokenState};

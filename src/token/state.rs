@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::otp::{TimeStep, Totp};
 
-use super::{Budget, Drift};
+use super::Drift;
 
 /// The caller's name for a token: opaque text, 1 to 255 bytes without control characters. Cheap to clone.
 ///
@@ -49,6 +49,11 @@ impl TokenId {
     /// The row that stands in for unknown tokens. Its control character keeps callers from naming a token so.
     pub(crate) fn stand_in() -> Self {
         Self("\u{1}unknown".into())
+    }
+
+    /// True for the row that stands in for unknown tokens: a store doesn't show it.
+    pub(crate) fn is_stand_in(&self) -> bool {
+        self.0.starts_with('\u{1}')
     }
 
     /// The queue in which one client's attempts on unknown tokens wait. Not a row of any store.
@@ -106,24 +111,95 @@ pub enum TokenIdError {
     },
 }
 
+/// Under which names a store keeps a token and its guess budget.
+///
+/// They are one name, unless several tokens share a budget: then it is kept under the name of any one of them, or of their
+/// account.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct TokenKey {
+    token: TokenId,
+    budget: TokenId,
+}
+
+impl TokenKey {
+    /// The token with this id, on the budget of that name.
+    #[must_use]
+    pub const fn new(token: TokenId, budget: TokenId) -> Self {
+        Self { token, budget }
+    }
+
+    /// The token's name.
+    #[must_use]
+    pub const fn token(&self) -> &TokenId {
+        &self.token
+    }
+
+    /// The name of its budget.
+    #[must_use]
+    pub const fn budget(&self) -> &TokenId {
+        &self.budget
+    }
+
+    /// False where the budget has another name than the token.
+    #[must_use]
+    pub fn owns_budget(&self) -> bool {
+        self.token == self.budget
+    }
+}
+
+/// A token with a budget of its own.
+impl From<TokenId> for TokenKey {
+    fn from(id: TokenId) -> Self {
+        Self { budget: id.clone(), token: id }
+    }
+}
+
 /// A token: the caller's name for it, and what its codes are made of. It comes from the caller's user table.
 #[derive(Clone, Debug)]
 pub struct Token {
-    id: TokenId,
+    key: TokenKey,
     totp: Totp,
 }
 
 impl Token {
     /// The token with this id.
     #[must_use]
-    pub const fn new(id: TokenId, totp: Totp) -> Self {
-        Self { id, totp }
+    pub fn new(id: TokenId, totp: Totp) -> Self {
+        Self { key: id.into(), totp }
+    }
+
+    /// Puts the token on the guess budget `id`, which it shares with all tokens that name it: those of one account. Otherwise an
+    /// account with three tokens could be guessed at three times as often as one with a single token.
+    ///
+    /// `id` is the account's, or that of its first token. It must be the same whenever the token is used.
+    ///
+    /// ```
+    /// use skewgate::otp::{Secret, Totp};
+    /// use skewgate::token::{Token, TokenId};
+    ///
+    /// let totp = Totp::builder(&Secret::from_bytes(b"12345678901234567890")?).build()?;
+    /// let account = TokenId::new("user-42")?;
+    /// let phone = Token::new(TokenId::new("user-42/phone")?, totp.clone()).sharing_budget(account.clone());
+    /// let watch = Token::new(TokenId::new("user-42/watch")?, totp).sharing_budget(account);
+    /// assert_eq!(phone.key().budget(), watch.key().budget());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn sharing_budget(self, id: TokenId) -> Self {
+        let Self { key: TokenKey { token, .. }, totp } = self;
+        Self { key: TokenKey { token, budget: id }, totp }
     }
 
     /// The caller's name for it.
     #[must_use]
     pub const fn id(&self) -> &TokenId {
-        &self.id
+        &self.key.token
+    }
+
+    /// Under which names a store keeps it and its budget.
+    #[must_use]
+    pub const fn key(&self) -> &TokenKey {
+        &self.key
     }
 
     /// What its codes are made of.
@@ -133,7 +209,7 @@ impl Token {
     }
 }
 
-/// What a store keeps about a token: no secret, only integers.
+/// What a store keeps about a token besides its [budget](super::Budget): no secret, only integers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TokenState {
     /// Which enrolment this is: 63 bits, drawn at random by it, so that one after a removal isn't taken for the one before.
@@ -147,8 +223,6 @@ pub struct TokenState {
     pub nonce: [u8; 8],
     /// How far the token's clock is off.
     pub drift: Drift,
-    /// How much guessing is left.
-    pub budget: Budget,
 }
 
 #[cfg(test)]

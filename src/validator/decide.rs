@@ -1,28 +1,58 @@
-//! The decision, without any effect: [`admit`] an attempt, look for its codes, [`judge`] what was found.
+//! The decision, without any effect: [`admit`] an attempt, [look](Admission::look) for its codes, [`judge`] what was found.
 //!
 //! `now` is an argument, what has to be written is the answer. So years of logins can be simulated in a test, and the
 //! same functions decide there and in a service.
 //!
 //! | outcome | hashes | pays | writes |
 //! | --- | --- | --- | --- |
-//! | no window, watermark or budget ahead, throttled | no | nothing | nothing |
+//! | no window, watermark or budget ahead, throttled, locked | no | nothing | nothing |
 //! | [`Decision::Replay`] | yes | nothing | nothing |
-//! | [`Decision::Wrong`], no code right | yes | its price | the charge |
-//! | [`Decision::Wrong`], some of several codes right | yes | its price | the charge, and all steps of the window are dead |
+//! | [`Decision::Wrong`], no code right | yes | its price | the failure |
+//! | [`Decision::Wrong`], some of several codes right | yes | its price | the failure, and all steps up to the newest of them are dead |
 //! | [`Decision::Accept`] | yes | nothing | the acceptance |
 
 use std::time::Duration;
 
-use crate::otp::{Match, TimeStep, Totp};
-use crate::store::Failure;
+use crate::otp::{Consecutive, Match, StepRange, TimeStep, Totp, scan};
+use crate::store::{Failure, Loaded};
 use crate::time::{SignedDuration, TimeInterval, Timestamp};
 use crate::token::{Bucket, Budget, Charge, Drift, Measurement, Odds, TokenState};
-use crate::window::{Centre, Window, WindowPolicy};
+use crate::window::{Centre, Window};
 
-use super::{Advice, Reason, TokenFault};
+use super::{Advice, Policy, Reason, TokenFault};
 
 /// How many codes an attempt may show: [`MAX_CONSECUTIVE`](crate::otp::MAX_CONSECUTIVE).
 const MOST_CODES: u8 = 3;
+
+/// What is known about an enrolled token when an attempt is decided on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// What is known of the token.
+    pub token: TokenState,
+    /// What may still be guessed.
+    pub budget: Budget,
+    /// Codes that could have been used until then are dead, and budgets were nearly empty then: the row may be older than
+    /// that. See [`Loaded::not_before`].
+    pub not_before: Option<Timestamp>,
+}
+
+impl Standing {
+    /// What a store has said; `None` where the token isn't enrolled.
+    #[must_use]
+    pub fn of(loaded: &Loaded) -> Option<Self> {
+        let Loaded { row, not_before, .. } = *loaded;
+        Some(Self { token: row.token?, budget: row.budget?, not_before })
+    }
+}
+
+/// What consecutive codes are shown for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Purpose {
+    /// To be let in.
+    LogIn,
+    /// To teach where the token's clock is, when it is too far off for that.
+    Resynchronise,
+}
 
 /// An attempt whose worst case can be paid for: its codes may be looked for.
 #[derive(Clone, Copy, Debug)]
@@ -36,17 +66,36 @@ pub struct Admission {
 #[derive(Clone, Copy, Debug)]
 struct Case {
     state: TokenState,
-    policy: WindowPolicy,
+    /// The token's watermark, or what is dead since the store was restored, whichever is newer.
+    watermark: Option<TimeStep>,
+    /// As full as it may be believed to be.
+    budget: Budget,
+    /// What a restore has left, if there was one.
+    restored: Option<Budget>,
+    policy: Policy,
+    purpose: Purpose,
     period: Duration,
     t0: Timestamp,
     guess: u32,
     now: TimeInterval,
 }
 
+/// What was found of an attempt's codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct Found {
+    /// What the search found, in constant time.
+    pub all: Match,
+    /// At how many steps of the window one code of several is right, and at how many two are. Nothing where all are at some step.
+    pub near: [u64; 2],
+    /// The newest of those steps.
+    pub newest_near: Option<TimeStep>,
+}
+
 /// What is to be done about an attempt that was admitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// Let the user in, once the acceptance is written.
+    /// Let the user in, or learn where the token's clock is, once the acceptance is written.
     Accept {
         /// The step of the code, the first one of several.
         first: TimeStep,
@@ -70,65 +119,95 @@ pub enum Decision {
 ///
 /// # Errors
 ///
-/// The [`Reason`] why not, in this order: the token can't be validated at all, the clock is too uncertain, the
-/// watermark lies ahead, or the budget couldn't pay if the attempt failed in the dearest way.
+/// The [`Reason`] why not, in this order: the token can't be validated at all, too many attempts have failed, the clock is too
+/// uncertain, it is too early for a resynchronisation, the watermark lies ahead, or the budget couldn't pay if the attempt failed
+/// in the dearest way.
 pub fn admit(
-    state: &TokenState,
-    policy: &WindowPolicy,
+    standing: &Standing,
+    policy: &Policy,
     totp: &Totp,
     now: &TimeInterval,
+    purpose: Purpose,
     codes: u8,
 ) -> Result<Admission, Reason> {
     check_digits(totp).map_err(Reason::TokenUnsuited)?;
+    if let Some(limit) = policy.failure_limit() {
+        let failures = standing.budget.failures();
+        if failures >= limit.get() {
+            return Err(Reason::Locked { failures });
+        }
+    }
+    let (period, t0) = (totp.period(), totp.t0());
+    let dead = standing
+        .not_before
+        .and_then(|moment| Window::newest_until(policy.window(), period, t0, moment, &standing.token.drift));
+    // What was paid before a restore may be forgotten.
+    let restored = standing.not_before.map(Budget::nearly_empty);
     let case = Case {
-        state: *state,
+        state: standing.token,
+        // `None` is less than every step.
+        watermark: standing.token.watermark.max(dead),
+        budget: restored.map_or(standing.budget, |restored| standing.budget.emptier(restored)),
+        restored,
         policy: *policy,
-        period: totp.period(),
-        t0: totp.t0(),
+        purpose,
+        period,
+        t0,
         guess: totp.format().guess_odds_numerator(),
         now: *now,
     };
     let window = case.window(codes)?;
+    if purpose == Purpose::Resynchronise {
+        if codes < 2 {
+            return Err(Reason::ConsecutiveCodesNeeded { count: 2 });
+        }
+        case.check_resynchronisation(standing.not_before)?;
+    }
     if let Some(retry_after) = case.until_above_watermark(&window) {
         // Where the token's own centre was left out, the watermark may be where it belongs: a single code isn't looked for
         // up there, two are. Waiting would lead to where only two get in anyway.
         if window.learned_left_out() && codes <= 1 && case.until_above_watermark(&case.window(2)?).is_none() {
-            case.afford(&state.budget, 2)?;
+            case.afford(&case.budget, 2)?;
             return Err(Reason::ConsecutiveCodesNeeded { count: 2 });
         }
         return Err(Reason::WatermarkAhead { retry_after });
     }
-    case.afford(&state.budget, codes)?;
+    if case.wait_to_pay(&case.budget, &window, codes) != Some(Duration::ZERO) {
+        case.afford(&case.budget, codes)?;
+    }
     Ok(Admission { window, case, codes })
 }
 
-/// What to do about an attempt, given what [`scan`](crate::otp::scan) found in its window above its watermark.
+/// What to do about an attempt, given what was found in its window above its watermark.
 #[must_use]
-pub fn judge(admission: &Admission, found: Match) -> Decision {
+pub fn judge(admission: &Admission, found: &Found) -> Decision {
     let Admission { window, case, codes } = admission;
-    if let Some(step) = found.fresh {
-        let model = case.policy.drift_model();
+    let Found { all, near, newest_near } = found;
+    if let Some(step) = all.fresh {
+        let model = case.policy.window().drift_model();
         let measured = Measurement::new(model, step, case.period, case.t0, &case.now);
-        let explained = window.centre(step) == Centre::Learned;
+        let drift = match case.purpose {
+            Purpose::LogIn => {
+                let explained = window.centre(step) == Centre::Learned;
+                case.state.drift.learn(model, measured, explained)
+            }
+            // Its user says that it isn't where it was believed to be.
+            Purpose::Resynchronise => Drift::first(model, measured),
+        };
         let first = step.checked_sub(u32::from(codes.saturating_sub(1))).unwrap_or(TimeStep::ZERO);
-        return Decision::Accept { first, step, drift: case.state.drift.learn(model, measured, explained) };
+        return Decision::Accept { first, step, drift };
     }
     // All codes fit at a place where every step is dead. Anything less must not be told apart from a wrong guess: who
     // holds a used code could have the one after it confirmed for nothing.
-    if found.replayed {
+    if all.replayed {
         return Decision::Replay;
     }
-    let known = found.right_at_best.min(codes.saturating_sub(1));
-    let charge = Charge {
-        bucket: if known == 0 { Bucket::Blind } else { Bucket::Partial },
-        cost: case.price(window, codes.saturating_sub(known)),
-    };
+    let charge = case.price(window, *codes, *near);
     // Sooner or later the buckets tell from which of them was paid, and so that some of the codes were right: a guesser
     // of pairs would have single codes confirmed at the price of pairs, and show one alone. So they die with the attempt,
-    // and with them every step of the window, since nobody knows here at which of them they were right. Steps above it
-    // have other codes, of which nothing was told.
-    let burn = (known > 0).then(|| window.top());
-    Decision::Wrong { failure: Failure { charge, burn }, advice: admission.advice_after(charge) }
+    // and every step up to them. Steps above have other codes, of which nothing was told.
+    let failure = Failure { charge, from: case.paid_from(charge.bucket), burn: *newest_near };
+    Decision::Wrong { failure, advice: admission.advice_after(charge) }
 }
 
 impl Admission {
@@ -141,7 +220,41 @@ impl Admission {
     /// No step up to this one may be accepted.
     #[must_use]
     pub const fn watermark(&self) -> Option<TimeStep> {
-        self.case.state.watermark
+        self.case.watermark
+    }
+
+    /// Looks for `codes`, of which there must be as many as were admitted.
+    ///
+    /// The search takes the same time whatever is found, see [`scan`]. Where some but not all of several codes are right it is
+    /// told at which steps, by searching each of them again; that takes longer, as it takes from another bucket. What either
+    /// tells is told of codes that die with the attempt.
+    pub fn look(&self, totp: &Totp, codes: Consecutive<'_>) -> Found {
+        let all = scan(totp, self.window.ranges(), self.watermark(), codes);
+        let mut found = Found { all, near: [0; 2], newest_near: None };
+        if all.fresh.is_some() || all.replayed || all.right_at_best == 0 || self.codes <= 1 {
+            return found;
+        }
+        for step in self.window.ranges().iter().flat_map(|range| range.steps()) {
+            let Some(alone) = StepRange::new(step, step) else { continue };
+            let right = scan(totp, &[alone], None, codes).right_at_best;
+            if let Some(count) = near_index(right.min(self.codes.saturating_sub(1))) {
+                found.near[count] += 1;
+                found.newest_near = found.newest_near.max(Some(step));
+            }
+        }
+        found
+    }
+
+    /// What is taken for granted where only the search's own answer is known: that so many codes are right at one step, the
+    /// newest. For simulations, which needn't hash.
+    pub fn found(&self, all: Match) -> Found {
+        let mut found = Found { all, near: [0; 2], newest_near: None };
+        let known = all.right_at_best.min(self.codes.saturating_sub(1));
+        if let (None, false, Some(count)) = (all.fresh, all.replayed, near_index(known)) {
+            found.near[count] = 1;
+            found.newest_near = Some(self.window.top());
+        }
+        found
     }
 
     fn advice_after(&self, charge: Charge) -> Advice {
@@ -150,13 +263,13 @@ impl Admission {
             if left_out {
                 return Advice::ShowConsecutive(2);
             }
-            self.case.state.budget.charge(charge, self.case.now.earliest())
+            self.case.budget.charge(charge, self.case.now.earliest())
         } else {
             if left_out {
                 return Advice::TellOperator;
             }
             // The budget as it was: which bucket pays tells whether some of the codes were right.
-            self.case.state.budget
+            self.case.budget
         };
         match self.case.afford(&single, 1) {
             Ok(()) => Advice::TryAgain,
@@ -167,8 +280,33 @@ impl Admission {
 
 impl Case {
     fn window(&self, codes: u8) -> Result<Window, Reason> {
-        Window::compute(&self.policy, self.period, self.t0, &self.now, &self.state.drift, codes)
-            .map_err(Reason::from_window)
+        let (policy, period, t0) = (self.policy.window(), self.period, self.t0);
+        match self.purpose {
+            Purpose::LogIn => Window::compute(policy, period, t0, &self.now, &self.state.drift, codes),
+            Purpose::Resynchronise => {
+                Window::for_resynchronisation(policy, period, t0, &self.now, &self.state.drift, codes)
+            }
+        }
+        .map_err(Reason::from_window)
+    }
+
+    /// A token may be moved once in a while, not again and again: whoever had a phone for a moment and read codes of the next hour from it
+    /// could otherwise go there in leaps. And after a restore it may have been anywhere within reach: codes that it has used
+    /// there must have come out of reach.
+    fn check_resynchronisation(&self, not_before: Option<Timestamp>) -> Result<(), Reason> {
+        let reach =
+            Window::resynchronisation_reach(self.policy.window(), self.now.latest(), &self.state.drift);
+        let since =
+            not_before.map_or(self.state.drift.updated(), |moment| moment.max(self.state.drift.updated()));
+        let from = since
+            + SignedDuration::from(
+                reach.saturating_mul(2).saturating_add(self.policy.window().entry_delay()),
+            );
+        let wait = from - self.now.earliest();
+        if wait > SignedDuration::ZERO {
+            return Err(Reason::TooEarlyToResynchronise { retry_after: wait.unsigned_abs() });
+        }
+        Ok(())
     }
 
     /// Where the window lies below the watermark: how long until the token shows a code above it.
@@ -176,7 +314,7 @@ impl Case {
     /// The window reaches further ahead than the token is expected to be, so it opens a little earlier; whoever came then
     /// would be told to wait once more.
     fn until_above_watermark(&self, window: &Window) -> Option<Duration> {
-        let watermark = self.state.watermark.filter(|watermark| *watermark > window.top())?;
+        let watermark = self.watermark.filter(|watermark| *watermark > window.top())?;
         let ahead = if window.learned_left_out() { SignedDuration::ZERO } else { self.state.drift.mean() };
         let period = i128::from(SignedDuration::from(self.period).as_nanos());
         let next = (i128::from(watermark.get()) + 1).saturating_mul(period);
@@ -184,19 +322,40 @@ impl Case {
         Some(SignedDuration::saturating_from_nanos((next - shown).max(0)).unsigned_abs())
     }
 
-    fn price(&self, window: &Window, unknown: u8) -> Odds {
-        Odds::of_guess(window.width(), self.guess, u32::from(unknown))
+    /// What a failed attempt of `codes` codes owes of which at `near[0]` steps one was right, at `near[1]` two.
+    ///
+    /// The chance of success is at most the sum, over all steps of the window, of the chance that luck supplies the codes that
+    /// aren't known for that step. Whoever knows m of the codes of a step and shows them has m right there; so what is right
+    /// tells, for each step, how many luck had to supply at least.
+    fn price(&self, window: &Window, codes: u8, near: [u64; 2]) -> Charge {
+        let odds =
+            |width: u64, known: u8| Odds::of_guess(width, self.guess, u32::from(codes.saturating_sub(known)));
+        let [one, two] = near;
+        let blind = odds(window.width().saturating_sub(one.saturating_add(two)), 0);
+        if one == 0 && two == 0 {
+            return Charge { bucket: Bucket::Blind, cost: blind };
+        }
+        let cost = blind.saturating_add(odds(one, 1)).saturating_add(odds(two, 2));
+        Charge { bucket: Bucket::Partial, cost }
+    }
+
+    /// When a bucket is full at the earliest: now, or when a restore's would be.
+    fn paid_from(&self, bucket: Bucket) -> Timestamp {
+        let now = self.now.earliest();
+        self.restored.map_or(now, |restored| now.max(restored.full_at(bucket)))
     }
 
     /// Whether `budget` could pay for a failed attempt of `codes` codes; if not, what could be paid for instead.
     fn afford(&self, budget: &Budget, codes: u8) -> Result<(), Reason> {
-        let wait = self.wait_to_pay(budget, codes);
+        let wait_for =
+            |codes| self.window(codes).ok().and_then(|window| self.wait_to_pay(budget, &window, codes));
+        let wait = wait_for(codes);
         if wait == Some(Duration::ZERO) {
             return Ok(());
         }
         let mut shortest = wait;
         for count in codes.max(1) + 1..=MOST_CODES {
-            match self.wait_to_pay(budget, count) {
+            match wait_for(count) {
                 Some(Duration::ZERO) => return Err(Reason::ConsecutiveCodesNeeded { count }),
                 wait => shortest = shortest.into_iter().chain(wait).min(),
             }
@@ -211,16 +370,27 @@ impl Case {
     }
 
     /// How long until both buckets could pay for the dearest failure of `codes` codes; `None` where they never could.
-    fn wait_to_pay(&self, budget: &Budget, codes: u8) -> Option<Duration> {
-        let window = self.window(codes).ok()?;
+    ///
+    /// With several codes that is one where each is right at a step of its own, all but one of them at one step: whoever knows
+    /// codes of this token can bring no more about, unless some of them are equal. What that costs beyond it is owed all the same.
+    fn wait_to_pay(&self, budget: &Budget, window: &Window, codes: u8) -> Option<Duration> {
         let now = self.now.earliest();
-        let blind = Charge { bucket: Bucket::Blind, cost: self.price(&window, codes) };
+        let blind = self.price(window, codes, [0; 2]);
         let mut wait = budget.wait_to_pay(blind, codes, now)?;
         if codes > 1 {
-            let partial = Charge { bucket: Bucket::Partial, cost: self.price(&window, 1) };
-            wait = wait.max(budget.wait_to_pay(partial, codes, now)?);
+            let near = if codes == 2 { [2, 0] } else { [2, 1] };
+            wait = wait.max(budget.wait_to_pay(self.price(window, codes, near), codes, now)?);
         }
         Some(wait)
+    }
+}
+
+/// Where in [`Found::near`] steps with so many right codes are counted.
+fn near_index(right: u8) -> Option<usize> {
+    match right {
+        1 => Some(0),
+        2 => Some(1),
+        _ => None,
     }
 }
 

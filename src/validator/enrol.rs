@@ -4,11 +4,17 @@ use std::time::Duration;
 
 use crate::event::{Outcome, SecurityEvent};
 use crate::otp::{TimeStep, scan};
-use crate::store::{Enrol, StoreError};
+use crate::store::{Change, StoreError, Written};
+use crate::time::{SignedDuration, TimeInterval};
 use crate::token::{Budget, Drift, Measurement, Token, TokenState};
 use crate::window::{Window, WindowError};
 
-use super::{Attempt, ClockFault, Inner, TokenFault, Trace, Validator, decide, epoch, nonce};
+use super::shell::epoch;
+use super::{Attempt, ClockFault, Inner, TokenFault, Trace, Validator, decide};
+
+/// How uncertain the clock of a token is that comes from another system: its standard deviation. What such systems keep is
+/// a number of steps, so half a step either way; and what they accept is a step or two.
+const IMPORTED_DEVIATION: Duration = Duration::from_secs(15);
 
 /// An enrolled token.
 #[derive(Debug)]
@@ -20,6 +26,16 @@ pub struct Enrolment {
     pub drift: Drift,
     /// What a log should remember: already emitted through `tracing`.
     pub events: Vec<SecurityEvent>,
+}
+
+/// What another system knew about a token.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Imported {
+    /// The newest step that it has accepted: no step up to it is accepted here. `None` where it didn't say: then no step is
+    /// accepted that could have been used by now, so its user may have to wait for the next code at the first login.
+    pub last_used: Option<TimeStep>,
+    /// How far ahead of true time the token's clock is. `None` is taken for a right clock.
+    pub ahead: Option<SignedDuration>,
 }
 
 /// Why a token wasn't enrolled.
@@ -83,62 +99,142 @@ impl Validator {
     /// can't be validated at all, or the store failed.
     pub async fn enrol(&self, token: &Token, attempt: &Attempt) -> Result<Enrolment, EnrolError> {
         let inner = &*self.inner;
-        let mut trace = Trace::default();
+        let mut trace = Trace::of(attempt);
         let ended = inner.enrol(token, attempt, &mut trace).await;
-        let (outcome, step) = match &ended {
-            Ok((step, _)) => (Outcome::Enrolled, Some(*step)),
-            Err(error) => (error.outcome(), None),
-        };
-        let event = SecurityEvent::new(outcome, Some(token.id().clone()), inner.time.system_clock());
-        let events = trace.emit(event, step, token.totp());
-        ended.map(|(step, drift)| Enrolment { step, drift, events })
+        inner.enrolled(token, ended, trace)
+    }
+
+    /// Enrols a token that its user used at another system, without seeing a code of it.
+    ///
+    /// ```
+    /// use skewgate::otp::{Secret, TimeStep, Totp};
+    /// use skewgate::store::MemoryStore;
+    /// use skewgate::time::os::SystemTime;
+    /// use skewgate::token::{Token, TokenId};
+    /// use skewgate::validator::{Imported, Validator};
+    /// use std::{sync::Arc, time::Duration};
+    ///
+    /// let clock = SystemTime::with_max_error(Duration::from_secs(1));
+    /// let gate = Validator::builder(Arc::new(MemoryStore::new()), Arc::new(clock)).build()?;
+    /// let secret = Secret::from_base32("GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ")?;
+    /// let token = Token::new(TokenId::new("ada")?, Totp::builder(&secret).build()?);
+    ///
+    /// let known = Imported { last_used: TimeStep::new(59_341_234), ahead: None };
+    /// skewgate::block_on(gate.enrol_imported(&token, known))?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`EnrolError`] where the token has a state already, the clock can't be trusted, the token can't be validated at all, or
+    /// the store failed.
+    pub async fn enrol_imported(&self, token: &Token, known: Imported) -> Result<Enrolment, EnrolError> {
+        let inner = &*self.inner;
+        let mut trace = Trace::default();
+        let ended = inner.enrol_imported(token, known, &mut trace).await;
+        inner.enrolled(token, ended, trace)
     }
 }
 
 impl Inner {
+    fn enrolled(
+        &self,
+        token: &Token,
+        ended: Result<(TimeStep, Drift), EnrolError>,
+        trace: Trace,
+    ) -> Result<Enrolment, EnrolError> {
+        let (outcome, step) = match &ended {
+            Ok((step, _)) => (Outcome::Enrolled, Some((*step, token.totp()))),
+            Err(error) => (error.outcome(), None),
+        };
+        let events = trace.end(self, outcome, Some(token.id().clone()), step);
+        ended.map(|(step, drift)| Enrolment { step, drift, events })
+    }
+
     async fn enrol(
         &self,
         token: &Token,
         attempt: &Attempt,
         trace: &mut Trace,
     ) -> Result<(TimeStep, Drift), EnrolError> {
+        let now = self.check_new(token, trace).await?;
         let totp = token.totp();
-        decide::check_digits(totp).map_err(EnrolError::TokenUnsuited)?;
-        if self.store.load(token.id()).await?.is_some() {
+        let (policy, period, t0) = (self.policy.window(), totp.period(), totp.t0());
+        let window = Window::for_enrolment(policy, period, t0, &now, attempt.count())
+            .map_err(EnrolError::from_window)?;
+        trace.width = Some(window.width());
+        let step = scan(totp, window.ranges(), None, attempt.codes())
+            .fresh
+            .ok_or_else(|| EnrolError::NoMatch { reach: Window::enrolment_reach(policy, attempt.count()) })?;
+        let model = policy.drift_model();
+        let drift = Drift::first(model, Measurement::new(model, step, period, t0, &now));
+        self.create(token, step, drift, &now).await
+    }
+
+    async fn enrol_imported(
+        &self,
+        token: &Token,
+        known: Imported,
+        trace: &mut Trace,
+    ) -> Result<(TimeStep, Drift), EnrolError> {
+        let now = self.check_new(token, trace).await?;
+        let totp = token.totp();
+        let (policy, period, t0) = (self.policy.window(), totp.period(), totp.t0());
+        // Only to see whether it could ever be validated.
+        Window::for_enrolment(policy, period, t0, &now, 1).map_err(EnrolError::from_window)?;
+        let limit = SignedDuration::from(policy.drift_model().max_drift);
+        let ahead = known.ahead.unwrap_or(SignedDuration::ZERO).clamp(-limit, limit);
+        let variance = u64::try_from(IMPORTED_DEVIATION.as_micros().pow(2)).unwrap_or(u64::MAX);
+        let drift = Drift::from_parts(ahead, variance, now.midpoint(), None);
+        let newest = || Window::newest_until(policy, period, t0, now.latest(), &drift);
+        let watermark = known.last_used.or_else(newest).unwrap_or(TimeStep::ZERO);
+        self.create(token, watermark, drift, &now).await
+    }
+
+    /// The time, if the token can be enrolled now.
+    async fn check_new(&self, token: &Token, trace: &mut Trace) -> Result<TimeInterval, EnrolError> {
+        decide::check_digits(token.totp()).map_err(EnrolError::TokenUnsuited)?;
+        if self.store.load(token.key()).await?.row.token.is_some() {
             return Err(EnrolError::AlreadyEnrolled);
         }
         let now = self.time.now().map_err(|error| EnrolError::ClockUntrusted(error.into()))?;
         trace.now = Some(now);
-        let (period, t0) = (totp.period(), totp.t0());
-        let window = Window::for_enrolment(&self.policy, period, t0, &now, attempt.count())
-            .map_err(EnrolError::from_window)?;
-        trace.width = Some(window.width());
-        let step = scan(totp, window.ranges(), None, attempt.codes()).fresh.ok_or_else(|| {
-            EnrolError::NoMatch { reach: Window::enrolment_reach(&self.policy, attempt.count()) }
-        })?;
-        let model = self.policy.drift_model();
-        let drift = Drift::first(model, Measurement::new(model, step, period, t0, &now));
+        Ok(now)
+    }
+
+    async fn create(
+        &self,
+        token: &Token,
+        watermark: TimeStep,
+        drift: Drift,
+        now: &TimeInterval,
+    ) -> Result<(TimeStep, Drift), EnrolError> {
         let state = TokenState {
             epoch: epoch().map_err(|_| EnrolError::NoRandomness)?,
-            watermark: Some(step),
-            nonce: nonce().map_err(|_| EnrolError::NoRandomness)?,
+            watermark: Some(watermark),
+            nonce: self.nonce(),
             drift,
-            budget: if self.store.survives_restart() {
-                Budget::full(now.earliest())
-            } else {
-                Budget::nearly_empty(now.earliest())
-            },
         };
-        if self.store.enrol(token.id(), state).await? == Enrol::Created {
-            return Ok((step, drift));
+        let enrol = Change::Enrol { state, budget: self.fresh_budget(now) };
+        if self.store.write(token.key(), enrol).await? == Written::Done {
+            return Ok((watermark, drift));
         }
         // As with an acceptance: it may have been this very write, whose answer was lost.
-        let kept = self.store.load(token.id()).await?;
-        // The rest of it may have changed since: a wrong code in another process pays at once.
+        let kept = self.store.load(token.key()).await?.row.token;
+        // The rest of it may have changed since: a wrong code in another process burns at once.
         if kept.is_some_and(|kept| (kept.epoch, kept.nonce) == (state.epoch, state.nonce)) {
-            Ok((step, drift))
+            Ok((watermark, drift))
         } else {
             Err(EnrolError::AlreadyEnrolled)
+        }
+    }
+
+    /// The budget of a token of which nothing was guessed yet.
+    pub(super) fn fresh_budget(&self, now: &TimeInterval) -> Budget {
+        if self.store.survives_restart() {
+            Budget::full(now.earliest())
+        } else {
+            Budget::nearly_empty(now.earliest())
         }
     }
 }

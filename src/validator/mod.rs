@@ -5,29 +5,41 @@
 //! only then answers. Whatever fails on the way, the clock, the store, the caller's patience (a dropped future), ends in a
 //! refusal; at worst an attempt was paid for.
 
+mod administer;
 mod attempt;
 mod builder;
+mod ceiling;
 pub mod decide;
 mod enrol;
+mod policy;
+mod renew;
+mod shell;
+mod totals;
+mod trace;
 mod turn;
 mod verdict;
 
+pub use administer::AdministerError;
 pub use attempt::Attempt;
 pub use builder::{BuildError, ValidatorBuilder};
-pub use enrol::{EnrolError, Enrolment};
-pub use verdict::{Accepted, Advice, ClockFault, Reason, Refused, TokenFault, Verdict};
+pub use enrol::{EnrolError, Enrolment, Imported};
+pub use policy::Policy;
+pub use totals::Totals;
+pub use verdict::{Accepted, Advice, ClockFault, Reason, Refused, Resynchronised, TokenFault, Verdict};
 
-use std::hint::black_box;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
-use crate::event::{Outcome, SecurityEvent};
-use crate::otp::{TimeStep, Totp, scan};
-use crate::store::{Accept, Acceptance, Charged, Failure, StateStore};
-use crate::time::{SignedDuration, TimeInterval, TimeSource};
-use crate::token::{Budget, Drift, Odds, Token, TokenId, TokenState};
-use crate::window::WindowPolicy;
+use crate::event::Outcome;
+use crate::store::StateStore;
+use crate::time::TimeSource;
+use crate::token::Token;
 
-use decide::Decision;
+use ceiling::Ceiling;
+use decide::Purpose;
+use shell::Refusal;
+use totals::Counters;
+use trace::Trace;
 use turn::Turns;
 
 /// Validates one-time codes. Clones are cheap and share one queue for each token.
@@ -68,8 +80,12 @@ pub struct Validator {
 struct Inner {
     store: Arc<dyn StateStore>,
     time: Arc<dyn TimeSource>,
-    policy: WindowPolicy,
+    policy: Policy,
+    ceiling: Option<Ceiling>,
     turns: Turns,
+    counters: Counters,
+    /// The next write's nonce.
+    nonces: AtomicU64,
     /// What is worked on where there is no token: a secret that nobody knows.
     stand_in: Token,
 }
@@ -95,18 +111,16 @@ impl Validator {
     /// after the write: its user needs the next code then.
     pub async fn validate(&self, token: Option<&Token>, attempt: &Attempt) -> Verdict {
         let inner = &*self.inner;
-        let mut trace = Trace::default();
+        let mut trace = Trace::of(attempt);
         let ended = match token {
-            Some(token) => inner.attempt(token, attempt, &mut trace).await,
+            Some(token) => inner.attempt(token, attempt, Purpose::LogIn, &mut trace).await,
             None => inner.attempt_on_nobody(attempt, &mut trace).await,
         };
-        let totp = token.map_or(inner.stand_in.totp(), Token::totp);
         let id = token.map(|token| token.id().clone());
-        let local_time = inner.time.system_clock();
         match ended {
             Ok((step, drift)) => {
-                let event = SecurityEvent::new(Outcome::Accepted, id, local_time);
-                let events = trace.emit(event, Some(step), totp);
+                let matched = token.map(|token| (step, token.totp()));
+                let events = trace.end(inner, Outcome::Accepted, id, matched);
                 Verdict::Accepted(Accepted { step, drift, events })
             }
             Err(Refusal { reason, advice }) => {
@@ -115,184 +129,65 @@ impl Validator {
                 } else {
                     reason.outcome()
                 };
-                let events = trace.emit(SecurityEvent::new(outcome, id, local_time), None, totp);
+                let events = trace.end(inner, outcome, id, None);
                 Verdict::Refused(Refused { reason, advice, events })
             }
         }
+    }
+
+    /// Learns where a token's clock is that is too far off to log in: from two or three consecutive codes, within what its drift
+    /// could have grown to and 300 s more.
+    ///
+    /// **Nobody is let in by it.** The codes are used; the next one logs in, which is looked for where these were. RFC 6238 §6 asks
+    /// for an authentication besides: a password, a session, or somebody at the helpdesk who knows the user.
+    ///
+    /// Wrong codes pay as they do at [`validate`](Self::validate). A token is moved at most once in eleven minutes, and not within
+    /// that time after a login.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`] as from [`validate`](Self::validate); a single code is refused with
+    /// [`Reason::ConsecutiveCodesNeeded`].
+    pub async fn resynchronise(&self, token: &Token, attempt: &Attempt) -> Result<Resynchronised, Refused> {
+        let inner = &*self.inner;
+        let mut trace = Trace::of(attempt);
+        let ended = inner.attempt(token, attempt, Purpose::Resynchronise, &mut trace).await;
+        let id = Some(token.id().clone());
+        match ended {
+            Ok((step, drift)) => {
+                let events = trace.end(inner, Outcome::Resynchronised, id, Some((step, token.totp())));
+                Ok(Resynchronised { step, drift, events })
+            }
+            Err(refusal) => Err(refusal.end(inner, trace, id)),
+        }
+    }
+
+    /// What was decided since this validator was made, its clones included: for metrics.
+    ///
+    /// ```
+    /// use skewgate::event::Outcome;
+    /// use skewgate::store::MemoryStore;
+    /// use skewgate::time::os::SystemTime;
+    /// use skewgate::validator::{Attempt, Validator};
+    /// use std::{sync::Arc, time::Duration};
+    ///
+    /// let clock = SystemTime::with_max_error(Duration::from_secs(1));
+    /// let gate = Validator::builder(Arc::new(MemoryStore::new()), Arc::new(clock)).build()?;
+    /// let _ = skewgate::block_on(gate.validate(None, &Attempt::parse("755224")?));
+    /// let totals = gate.totals();
+    /// assert!(totals.outcomes.contains(&(Outcome::UnknownToken, 1)));
+    /// assert_eq!(totals.price_e15, 0, "nobody can be guessed at who doesn't exist");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        self.inner.counters.totals()
     }
 }
 
 impl std::fmt::Debug for Validator {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Validator").field("policy", &self.inner.policy).finish_non_exhaustive()
-    }
-}
-
-impl Inner {
-    async fn attempt(
-        &self,
-        token: &Token,
-        attempt: &Attempt,
-        trace: &mut Trace,
-    ) -> Result<(TimeStep, Drift), Refusal> {
-        let turn = self.turns.queue(token.id(), attempt.client()).ok_or(Reason::Busy)?;
-        turn.come().await;
-        let Some(state) = self.load(token).await? else {
-            self.feign(token.totp(), attempt, trace).await?;
-            return Err(Reason::NotEnrolled.into());
-        };
-        // Read after the waiting is over: the interval must contain true time when the code is judged.
-        let now = self.now(trace)?;
-        let admission = decide::admit(&state, &self.policy, token.totp(), &now, attempt.count())?;
-        trace.width = Some(admission.window().width());
-        let found = scan(token.totp(), admission.window().ranges(), admission.watermark(), attempt.codes());
-        match decide::judge(&admission, found) {
-            Decision::Accept { first, step, drift } => {
-                let acceptance = Acceptance { first, step, drift, epoch: state.epoch, nonce: nonce()? };
-                self.accept(token, acceptance).await?;
-                Ok((step, drift))
-            }
-            Decision::Replay => Err(Reason::Replay.into()),
-            Decision::Wrong { failure, advice } => {
-                self.charge(token, failure, &now).await?;
-                trace.price = failure.charge.cost;
-                Err(Refusal { reason: Reason::Wrong, advice })
-            }
-        }
-    }
-
-    /// Writes an acceptance; an error unless this attempt is the one that moved the watermark.
-    async fn accept(&self, token: &Token, acceptance: Acceptance) -> Result<(), Reason> {
-        if self.store.accept(token.id(), acceptance).await? == Accept::Won {
-            return Ok(());
-        }
-        // Somebody was faster, or it was this very write: a store that repeats a write whose answer it never got is told
-        // "lost" by its own success.
-        // Above the step by now where a failure has burnt some more: that leaves the nonce alone.
-        let own = |state: TokenState| {
-            state.nonce == acceptance.nonce
-                && state.epoch == acceptance.epoch
-                && state.watermark >= Some(acceptance.step)
-        };
-        if self.load(token).await?.is_some_and(own) { Ok(()) } else { Err(Reason::Replay) }
-    }
-
-    async fn charge(&self, token: &Token, failure: Failure, now: &TimeInterval) -> Result<(), Reason> {
-        match self.store.charge(token.id(), failure, now.earliest()).await? {
-            Charged::Paid => Ok(()),
-            Charged::NotEnrolled => Err(Reason::NotEnrolled),
-        }
-    }
-
-    async fn load(&self, token: &Token) -> Result<Option<TokenState>, Reason> {
-        Ok(self.store.load(token.id()).await?)
-    }
-
-    fn now(&self, trace: &mut Trace) -> Result<TimeInterval, Reason> {
-        let now = self.time.now().map_err(|error| Reason::ClockUntrusted(error.into()))?;
-        trace.now = Some(now);
-        Ok(now)
-    }
-
-    async fn attempt_on_nobody(
-        &self,
-        attempt: &Attempt,
-        trace: &mut Trace,
-    ) -> Result<(TimeStep, Drift), Refusal> {
-        // One client's attempts on unknown users take turns, and are too many, like its attempts on one known token. What
-        // no client is named for has nothing in common: it waits for nobody.
-        let own_queue = attempt.client().map(TokenId::stand_in_for);
-        let turn = match &own_queue {
-            Some(id) => Some(self.turns.queue(id, attempt.client()).ok_or(Reason::Busy)?),
-            None => None,
-        };
-        if let Some(turn) = &turn {
-            turn.come().await;
-        }
-        self.load(&self.stand_in).await?;
-        self.feign(self.stand_in.totp(), attempt, trace).await?;
-        // To whoever asks for them, unknown users look like anybody who typed a wrong code.
-        Err(Refusal { reason: Reason::NotEnrolled, advice: Advice::TryAgain })
-    }
-
-    /// The work of a wrong code, on a row that stands in for the one that isn't there.
-    async fn feign(&self, totp: &Totp, attempt: &Attempt, trace: &mut Trace) -> Result<(), Reason> {
-        let now = self.now(trace)?;
-        let state = stand_in_state(&now);
-        let admission = decide::admit(&state, &self.policy, totp, &now, attempt.count())?;
-        trace.width = Some(admission.window().width());
-        let found = scan(totp, admission.window().ranges(), admission.watermark(), attempt.codes());
-        // What was found must not matter, and must not be seen not to matter by the compiler.
-        if let Decision::Wrong { failure, .. } = black_box(decide::judge(&admission, found)) {
-            let row = self.stand_in.id();
-            if self.store.charge(row, failure, now.earliest()).await? == Charged::NotEnrolled {
-                // The first time that this store meets an unknown token.
-                self.store.enrol(row, state).await?;
-            }
-        }
-        Ok(())
-    }
-}
-
-/// A token that was enrolled long ago with a clock like most.
-fn stand_in_state(now: &TimeInterval) -> TokenState {
-    const VARIANCE_OF_FIVE_SECONDS: u64 = 25_000_000_000_000;
-    TokenState {
-        epoch: 0,
-        watermark: None,
-        nonce: [0; 8],
-        drift: Drift::from_parts(SignedDuration::ZERO, VARIANCE_OF_FIVE_SECONDS, now.latest(), None),
-        budget: Budget::full(now.earliest()),
-    }
-}
-
-/// Eight bytes that nobody else draws.
-fn nonce() -> Result<[u8; 8], Reason> {
-    let mut nonce = [0; 8];
-    getrandom::fill(&mut nonce).map_err(|_| Reason::NoRandomness)?;
-    Ok(nonce)
-}
-
-/// Which enrolment it is, drawn at random: a token that was removed and enrolled again under the same id must not be
-/// moved by an acceptance that was decided on before. Counting from 0 would start at the same epoch both times.
-///
-/// 63 bits: stores may keep it as a signed integer.
-fn epoch() -> Result<u64, Reason> {
-    Ok(u64::from_le_bytes(nonce()?) >> 1)
-}
-
-/// A reason and what to do about it, where the reason alone doesn't say.
-struct Refusal {
-    reason: Reason,
-    advice: Advice,
-}
-
-impl<R: Into<Reason>> From<R> for Refusal {
-    fn from(reason: R) -> Self {
-        let reason = reason.into();
-        Self { advice: reason.advice(), reason }
-    }
-}
-
-/// What an event tells about the way to a verdict.
-#[derive(Default)]
-struct Trace {
-    now: Option<TimeInterval>,
-    width: Option<u64>,
-    price: Odds,
-}
-
-impl Trace {
-    fn emit(&self, mut event: SecurityEvent, matched: Option<TimeStep>, totp: &Totp) -> Vec<SecurityEvent> {
-        event.window_width = self.width;
-        event.price = self.price;
-        event.true_time = self.now.map(|now| now.midpoint());
-        event.half_width = self.now.map(|now| now.half_width());
-        let present = event.true_time.and_then(|time| totp.step_at(time));
-        // Steps are never negative: their difference fits.
-        event.step_offset = matched.zip(present).map(|(matched, present)| matched.get() - present.get());
-        event.emit();
-        vec![event]
     }
 }
 

@@ -51,6 +51,18 @@ pub struct Accepted {
     pub events: Vec<SecurityEvent>,
 }
 
+/// A token whose clock was learned anew. Its user isn't let in by that.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Resynchronised {
+    /// The step of the last code. Neither it nor any step before it is accepted.
+    pub step: TimeStep,
+    /// Where the token's clock is.
+    pub drift: Drift,
+    /// What a log should remember: already emitted through `tracing`.
+    pub events: Vec<SecurityEvent>,
+}
+
 /// An attempt that was refused.
 #[derive(Debug)]
 pub struct Refused {
@@ -148,6 +160,34 @@ pub enum Reason {
         /// When a step above it comes into the window.
         retry_after: Duration,
     },
+    /// Too many failures in a row: the policy's limit. Nothing was compared.
+    #[error("{failures} attempts in a row have failed: an administrator must reset the token")]
+    Locked {
+        /// How many have failed since the last success.
+        failures: u32,
+    },
+    /// So much was guessed at all tokens together that single codes aren't looked at for the time being. Nothing was compared.
+    #[error(
+        "all tokens together were guessed at too often for single codes: {count} consecutive codes are needed"
+    )]
+    CeilingReached {
+        /// How many codes an attempt must show now.
+        count: u8,
+    },
+    /// The token's clock was learned a short time before, or the store was restored. Nothing was compared.
+    #[error(
+        "this token's clock was learned just before, or the store was restored: try again in {retry_after:?}"
+    )]
+    TooEarlyToResynchronise {
+        /// When it can be resynchronised.
+        retry_after: Duration,
+    },
+    /// The store has noticed that it was restored, or that another node took over. Codes of until now are dead since; the next
+    /// attempt is judged as ever.
+    #[error(
+        "the store was restored, or another node of it took over: codes that could have been used by now are dead"
+    )]
+    StoreReplaced,
     /// Too many attempts on this token at once.
     #[error("too many attempts on this token at once: try again when they are through")]
     Busy,
@@ -178,6 +218,9 @@ pub enum TokenFault {
     /// It has no window: its period is too short, or T0 lies in the future.
     #[error(transparent)]
     NoWindow(WindowError),
+    /// It is to be renewed as a token with another id or budget.
+    #[error("a renewed token keeps its id and its budget: enrol a replacement under an id of its own")]
+    AnotherToken,
     /// Its codes have more digits than a truncated hash can fill (RFC 4226 §5.3: 31 bits).
     #[error("its codes have {got} digits, expected 6 to 8: with more the first ones hardly vary")]
     Digits {
@@ -197,10 +240,14 @@ impl Reason {
     /// What to do, where the reason alone decides it.
     pub(super) fn advice(&self) -> Advice {
         match *self {
-            Self::Wrong => Advice::TryAgain,
+            Self::Wrong | Self::StoreReplaced => Advice::TryAgain,
             Self::Replay => Advice::WaitForNextCode,
-            Self::Throttled { retry_after } => Advice::RetryAfter(retry_after),
-            Self::ConsecutiveCodesNeeded { count } => Advice::ShowConsecutive(count),
+            Self::Throttled { retry_after } | Self::TooEarlyToResynchronise { retry_after } => {
+                Advice::RetryAfter(retry_after)
+            }
+            Self::ConsecutiveCodesNeeded { count } | Self::CeilingReached { count } => {
+                Advice::ShowConsecutive(count)
+            }
             Self::WatermarkAhead { retry_after } | Self::BudgetAhead { retry_after }
                 if retry_after <= WORTH_WAITING =>
             {
@@ -212,6 +259,7 @@ impl Reason {
             | Self::TokenUnsuited(_)
             | Self::WatermarkAhead { .. }
             | Self::BudgetAhead { .. }
+            | Self::Locked { .. }
             | Self::StoreFailed(_)
             | Self::NoRandomness => Advice::TellOperator,
         }
@@ -228,6 +276,10 @@ impl Reason {
             Self::ConsecutiveCodesNeeded { .. } => Outcome::ConsecutiveCodesNeeded,
             Self::WatermarkAhead { .. } => Outcome::WatermarkAhead,
             Self::BudgetAhead { .. } => Outcome::BudgetAhead,
+            Self::Locked { .. } => Outcome::Locked,
+            Self::CeilingReached { .. } => Outcome::CeilingReached,
+            Self::TooEarlyToResynchronise { .. } => Outcome::TooEarlyToResynchronise,
+            Self::StoreReplaced => Outcome::StoreReplaced,
             Self::Busy => Outcome::Busy,
             Self::StoreFailed(_) => Outcome::StoreFailed,
             Self::NoRandomness => Outcome::NoRandomness,

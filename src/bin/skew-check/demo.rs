@@ -143,8 +143,11 @@ fn show_window(
     host_clock: Timestamp,
 ) -> Result<(), CliError> {
     let totp = token.totp();
-    let state = block_on(store.load(token.id())).map_err(|error| failed("load the token's state", &error))?;
-    let Some(state) = state else { return Err(failed("load the token's state", &"there is none")) };
+    let loaded =
+        block_on(store.load(token.key())).map_err(|error| failed("load the token's state", &error))?;
+    let Some(state) = loaded.row.token else {
+        return Err(failed("load the token's state", &"there is none"));
+    };
     let policy = WindowPolicy::default();
     let window = Window::compute(&policy, totp.period(), totp.t0(), &now, &state.drift, 1)
         .map_err(|error| failed("compute the window", &error))?;

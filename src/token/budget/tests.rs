@@ -18,7 +18,7 @@ fn time() -> impl Strategy<Value = Timestamp> {
 }
 
 fn budget() -> impl Strategy<Value = Budget> {
-    (time(), time()).prop_map(|(blind, partial)| Budget::from_parts(blind, partial))
+    (time(), time()).prop_map(|(blind, partial)| Budget::from_parts(blind, partial, 0))
 }
 
 fn single(width: u64) -> Charge {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::otp::{Code, Consecutive, Digits, Secret, scan};
+use crate::otp::{Code, Consecutive, Digits, Secret};
 use crate::window::WindowError;
 
 /// The beginning of a step.
@@ -31,23 +31,28 @@ fn now() -> TimeInterval {
     at(NOON + 10)
 }
 
-fn state(watermark: Option<TimeStep>) -> TokenState {
+fn state(watermark: Option<TimeStep>) -> Standing {
     let now = now().midpoint();
     let drift = Drift::from_parts(SignedDuration::ZERO, 1_000_000_000_000, now, None);
-    TokenState { epoch: 0, watermark, nonce: [0; 8], drift, budget: Budget::full(now) }
+    let token = TokenState { epoch: 0, watermark, nonce: [0; 8], drift };
+    Standing { token, budget: Budget::full(now), not_before: None }
 }
 
-fn admit_at(state: &TokenState, now: TimeInterval, codes: u8) -> Result<Admission, Reason> {
-    admit(state, &WindowPolicy::default(), &totp(), &now, codes)
+fn with_drift(drift: Drift, standing: Standing) -> Standing {
+    Standing { token: TokenState { drift, ..standing.token }, ..standing }
 }
 
-fn decide_at(state: &TokenState, now: TimeInterval, codes: &[Code]) -> Result<Decision, Reason> {
+fn admit_at(state: &Standing, now: TimeInterval, codes: u8) -> Result<Admission, Reason> {
+    admit(state, &Policy::default(), &totp(), &now, Purpose::LogIn, codes)
+}
+
+fn decide_at(state: &Standing, now: TimeInterval, codes: &[Code]) -> Result<Decision, Reason> {
     let admission = admit_at(state, now, u8::try_from(codes.len()).unwrap())?;
-    let codes = Consecutive::new(codes).unwrap();
-    Ok(judge(&admission, scan(&totp(), admission.window().ranges(), admission.watermark(), codes)))
+    let found = admission.look(&totp(), Consecutive::new(codes).unwrap());
+    Ok(judge(&admission, &found))
 }
 
-fn decide(state: &TokenState, codes: &[Code]) -> Decision {
+fn decide(state: &Standing, codes: &[Code]) -> Decision {
     decide_at(state, now(), codes).unwrap()
 }
 
@@ -69,10 +74,10 @@ fn advice_of(decision: Decision) -> Advice {
     }
 }
 
-fn emptied(bucket: Bucket, parts: u64) -> TokenState {
+fn emptied(bucket: Bucket, parts: u64) -> Standing {
     let state = state(None);
     let charge = Charge { bucket, cost: Odds::from_e12(parts) };
-    TokenState { budget: state.budget.charge(charge, now().earliest()), ..state }
+    Standing { budget: state.budget.charge(charge, now().earliest()), ..state }
 }
 
 #[test]
@@ -82,7 +87,7 @@ fn a_fresh_code_is_accepted_and_teaches() {
             panic!()
         };
         assert_eq!((first, accepted), (step(offset), step(offset)));
-        assert_ne!(drift, state(None).drift);
+        assert_ne!(drift, state(None).token.drift);
     }
     assert!(
         matches!(decide(&state(None), &[code(-1), code(0)]), Decision::Accept { first, step: s, .. } if first == step(-1) && s == step(0))
@@ -102,21 +107,33 @@ fn a_used_code_is_a_replay_and_pays_nothing() {
 
 #[test]
 fn a_wrong_code_pays_its_odds() {
-    let g = 2148;
-    for (codes, known, charge) in [
-        (vec![wrong()], 0, Odds::of_guess(2, g, 1)),
-        (vec![wrong(), wrong()], 0, Odds::of_guess(2, g, 2)),
-        (vec![code(-1), wrong()], 1, Odds::of_guess(2, g, 1)),
-        (vec![wrong(), code(0)], 1, Odds::of_guess(2, g, 1)),
-        (vec![wrong(), wrong(), wrong()], 0, Odds::of_guess(2, g, 3)),
-        (vec![code(-2), wrong(), wrong()], 1, Odds::of_guess(2, g, 2)),
-        (vec![code(-2), code(-1), wrong()], 2, Odds::of_guess(2, g, 1)),
+    // Of two steps: at one of them the codes in `sum` were missing, at the other one all.
+    let odds = |missing: u32| Odds::of_guess(1, 2148, missing);
+    for (codes, burn, sum) in [
+        (vec![wrong()], None, [1, 1]),
+        (vec![wrong(), wrong()], None, [2, 2]),
+        (vec![code(-1), wrong()], Some(0), [1, 2]),
+        (vec![wrong(), code(0)], Some(0), [1, 2]),
+        (vec![code(-2), wrong()], Some(-1), [1, 2]),
+        (vec![code(0), code(0)], Some(0), [1, 2]),
+        (vec![code(-2), code(0)], Some(0), [1, 1]),
+        (vec![wrong(), wrong(), wrong()], None, [3, 3]),
+        (vec![code(-2), wrong(), wrong()], Some(0), [2, 3]),
+        (vec![code(-3), wrong(), wrong()], Some(-1), [2, 3]),
+        (vec![code(-2), code(-1), wrong()], Some(0), [1, 3]),
+        (vec![code(-3), code(-2), code(0)], Some(0), [1, 2]),
     ] {
-        let bucket = if known == 0 { Bucket::Blind } else { Bucket::Partial };
-        // Where some were right, which shows in the buckets, every step of the window dies.
-        let burn = (known > 0).then(|| step(0));
-        let failure = Failure { charge: Charge { bucket, cost: charge }, burn };
-        assert_eq!(failure_of(decide(&state(None), &codes)), failure, "{codes:?}");
+        let bucket = if burn.is_none() { Bucket::Blind } else { Bucket::Partial };
+        let cost = odds(sum[0]).saturating_add(odds(sum[1]));
+        let charge = failure_of(decide(&state(None), &codes)).charge;
+        assert_eq!(charge.bucket, bucket, "{codes:?}");
+        // Each part of a price is rounded up for itself.
+        assert!(
+            (-1..=1).contains(&(i128::from(charge.cost.units()) - i128::from(cost.units()))),
+            "{codes:?}"
+        );
+        // What was right, which shows in the buckets, dies, and what came before.
+        assert_eq!(failure_of(decide(&state(None), &codes)).burn, burn.map(step), "{codes:?}");
     }
 }
 
@@ -130,10 +147,11 @@ fn first_right_second_wrong_answers_like_all_wrong() {
     let exact = Budget::from_parts(
         tired.budget.full_at(Bucket::Blind) - SignedDuration::from(wait),
         tired.budget.full_at(Bucket::Partial),
+        0,
     );
     for before in [
         state(None),
-        TokenState { budget: exact, ..tired },
+        Standing { budget: exact, ..tired },
         emptied(Bucket::Blind, 28_000_000),
         emptied(Bucket::Blind, 29_500_000),
         emptied(Bucket::Partial, 16_000_000),
@@ -219,7 +237,7 @@ fn where_not_even_two_codes_can_be_paid_for_three_may() {
 fn with_both_buckets_empty_it_waits_just_long_enough() {
     let tired = emptied(Bucket::Blind, 29_000_000);
     let charge = Charge { bucket: Bucket::Partial, cost: Odds::from_e12(20_000_000) };
-    let tired = TokenState { budget: tired.budget.charge(charge, now().earliest()), ..tired };
+    let tired = Standing { budget: tired.budget.charge(charge, now().earliest()), ..tired };
     for codes in [1, 2, 3] {
         let Err(Reason::Throttled { retry_after }) = admit_at(&tired, now(), codes) else { panic!() };
         let then = now().midpoint() + SignedDuration::from(retry_after) + SignedDuration::from_secs(60);
@@ -243,10 +261,8 @@ fn the_wrong_code_that_leaves_too_little_is_told_to_bring_two() {
 #[test]
 fn what_a_single_code_cannot_reach_is_told_to_bring_two() {
     let seen = now().midpoint() - SignedDuration::from_secs(90 * 86_400);
-    let unseen = TokenState {
-        drift: Drift::from_parts(SignedDuration::from_secs(100), 25_000_000_000_000, seen, None),
-        ..state(None)
-    };
+    let drift = Drift::from_parts(SignedDuration::from_secs(100), 25_000_000_000_000, seen, None);
+    let unseen = with_drift(drift, state(None));
     assert_eq!(advice_of(decide(&unseen, &[wrong()])), Advice::ShowConsecutive(2));
     assert!(matches!(decide(&unseen, &[code(2), code(3)]), Decision::Accept { .. }));
     // A phone gets in as ever.
@@ -260,7 +276,7 @@ fn who_is_beyond_a_single_code_is_asked_for_two_and_not_told_to_wait() {
         let mean = SignedDuration::from_secs(580);
         let drift =
             Drift::from_parts(mean, deviation * deviation * 1_000_000_000_000, now().midpoint(), None);
-        TokenState { drift, ..state(Some(step(18))) }
+        with_drift(drift, state(Some(step(18))))
     };
     assert!(admit_at(&fast(5), now(), 1).is_ok(), "known well enough for a single code");
     let vague = fast(25);
@@ -268,10 +284,10 @@ fn who_is_beyond_a_single_code_is_asked_for_two_and_not_told_to_wait() {
     assert!(matches!(decide(&vague, &[code(19), code(20)]), Decision::Accept { .. }));
     // What can't be paid for isn't asked for.
     let charge = Charge { bucket: Bucket::Partial, cost: Odds::from_e12(20_000_000) };
-    let poor = TokenState { budget: vague.budget.charge(charge, now().earliest()), ..vague };
+    let poor = Standing { budget: vague.budget.charge(charge, now().earliest()), ..vague };
     assert!(matches!(admit_at(&poor, now(), 1), Err(Reason::Throttled { .. })));
     // And what was used ahead of even that has to be waited for.
-    let forged = TokenState { watermark: Some(step(400)), ..vague };
+    let forged = Standing { token: TokenState { watermark: Some(step(400)), ..vague.token }, ..vague };
     assert!(matches!(admit_at(&forged, now(), 1), Err(Reason::WatermarkAhead { .. })));
 }
 
@@ -279,7 +295,7 @@ fn who_is_beyond_a_single_code_is_asked_for_two_and_not_told_to_wait() {
 fn whom_not_even_two_codes_reach_needs_the_operator() {
     let seen = now().midpoint() - SignedDuration::from_secs(900 * 86_400);
     let drift = Drift::from_parts(SignedDuration::from_secs(100), 25_000_000_000_000, seen, None);
-    let lost = TokenState { drift, ..state(None) };
+    let lost = with_drift(drift, state(None));
     assert_eq!(advice_of(decide(&lost, &[wrong()])), Advice::ShowConsecutive(2));
     assert_eq!(advice_of(decide(&lost, &[wrong(), wrong()])), Advice::TellOperator);
     assert_eq!(advice_of(decide(&lost, &[code(-1), wrong()])), Advice::TellOperator);
@@ -290,7 +306,7 @@ fn whom_not_even_two_codes_reach_needs_the_operator() {
 fn what_only_a_right_clock_explains_teaches_nothing_at_first() {
     let ahead = SignedDuration::from_secs(55);
     let drift = Drift::from_parts(ahead, 1_000_000_000_000, now().midpoint(), None);
-    let off = TokenState { drift, ..state(None) };
+    let off = with_drift(drift, state(None));
     let Decision::Accept { drift: after, .. } = decide(&off, &[code(0)]) else { panic!() };
     assert_eq!((after.mean(), after.outlier().is_some()), (ahead, true));
     let Decision::Accept { drift: after, .. } = decide(&off, &[code(1)]) else { panic!() };
@@ -305,11 +321,13 @@ fn the_oldest_code_that_is_let_in_moves_the_mean_no_further_than_is_said() {
         for second in 0..30 {
             let time = at(NOON + second);
             let drift = Drift::from_parts(SignedDuration::ZERO, micros * micros, time.midpoint(), None);
-            let known = TokenState { drift, ..state(None) };
+            let known = with_drift(drift, state(None));
             let admission = admit_at(&known, time, 1).unwrap();
             for step in admission.window().ranges().iter().flat_map(|range| range.steps()) {
                 let found = Match { fresh: Some(step), replayed: false, right_at_best: 1 };
-                let Decision::Accept { drift, .. } = judge(&admission, found) else { panic!() };
+                let Decision::Accept { drift, .. } = judge(&admission, &admission.found(found)) else {
+                    panic!()
+                };
                 furthest = furthest.max(drift.mean().unsigned_abs());
             }
         }
@@ -326,8 +344,8 @@ fn budgets_count_the_earliest_time_that_it_can_be() {
     let tired = emptied(Bucket::Blind, 29_000_000);
     let wait = SignedDuration::from(tired.budget.wait_to_pay(single, 1, from).unwrap());
     let full_at = |bucket| tired.budget.full_at(bucket) - wait;
-    let exact = Budget::from_parts(full_at(Bucket::Blind), full_at(Bucket::Partial));
-    let exact = TokenState { budget: exact, ..tired };
+    let exact = Budget::from_parts(full_at(Bucket::Blind), full_at(Bucket::Partial), 0);
+    let exact = Standing { budget: exact, ..tired };
     let admitted = |from| admit_at(&exact, TimeInterval::new(from, until).unwrap(), 1);
     assert_eq!(admitted(from).unwrap().window().width(), 2);
     let early = admitted(from - SignedDuration::from_nanos(1));
@@ -337,7 +355,8 @@ fn budgets_count_the_earliest_time_that_it_can_be() {
 #[test]
 fn the_clock_comes_before_watermark_and_budget() {
     let vague = TimeInterval::around(now().midpoint(), Duration::from_secs(60));
-    let hopeless = TokenState { watermark: Some(step(9_000)), ..emptied(Bucket::Blind, 30_000_000) };
+    let tired = emptied(Bucket::Blind, 30_000_000);
+    let hopeless = Standing { token: state(Some(step(9_000))).token, ..tired };
     assert!(matches!(
         admit_at(&hopeless, vague, 1),
         Err(Reason::ClockUntrusted(super::super::ClockFault::TooUncertain(
@@ -350,7 +369,7 @@ fn the_clock_comes_before_watermark_and_budget() {
 #[test]
 fn tokens_that_no_policy_could_validate_are_refused() {
     let secret = Secret::from_bytes(b"12345678901234567890").unwrap();
-    let admit = |totp: Totp| admit(&state(None), &WindowPolicy::default(), &totp, &now(), 1);
+    let admit = |totp: Totp| admit(&state(None), &Policy::default(), &totp, &now(), Purpose::LogIn, 1);
     let ten = Totp::builder(&secret).digits(Digits::TEN).build().unwrap();
     assert!(matches!(admit(ten), Err(Reason::TokenUnsuited(TokenFault::Digits { got: 10 }))));
     let short = Totp::builder(&secret).period(Duration::from_secs(1)).build().unwrap();
@@ -376,8 +395,8 @@ fn a_year_of_attack_through_admission_stays_below_one_percent() {
             let Ok(admission) = admit_at(&state, at(second), codes) else { continue };
             // One code wrong, or the first of a pair known: the dearest that can be shown.
             let found = Match { fresh: None, replayed: false, right_at_best: codes - 1 };
-            let failure = failure_of(judge(&admission, found));
-            failure.apply(&mut state, at(second).earliest());
+            let failure = failure_of(judge(&admission, &admission.found(found)));
+            state.budget = state.budget.charge(failure.charge, failure.from);
             paid = paid.saturating_add(failure.charge.cost);
             attempts += 1;
         }

@@ -1,7 +1,7 @@
 //! A store that fails, forgets, repeats and dawdles on command.
 
 use super::*;
-use crate::store::{Enrol, Failure, StoreFuture};
+use crate::store::{Acceptance, Change, Failure, Loaded, StoreFuture, Written};
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Mutex;
@@ -26,6 +26,18 @@ enum Op {
     Enrol,
     Charge,
     Accept,
+    Other,
+}
+
+impl Op {
+    const fn of(change: &Change) -> Self {
+        match change {
+            Change::Enrol { .. } => Self::Enrol,
+            Change::Fail(_) => Self::Charge,
+            Change::Accept(_) => Self::Accept,
+            _ => Self::Other,
+        }
+    }
 }
 
 #[derive(Default)]
@@ -91,20 +103,16 @@ async fn once_later() {
 }
 
 impl StateStore for Scripted {
-    fn load<'a>(&'a self, id: &'a TokenId) -> StoreFuture<'a, Option<TokenState>> {
-        self.run(Op::Load, || self.inner.load(id))
+    fn load<'a>(&'a self, key: &'a TokenKey) -> StoreFuture<'a, Loaded> {
+        self.run(Op::Load, || self.inner.load(key))
     }
 
-    fn enrol<'a>(&'a self, id: &'a TokenId, state: TokenState) -> StoreFuture<'a, Enrol> {
-        self.run(Op::Enrol, move || self.inner.enrol(id, state))
+    fn write<'a>(&'a self, key: &'a TokenKey, change: Change) -> StoreFuture<'a, Written> {
+        self.run(Op::of(&change), move || self.inner.write(key, change))
     }
 
-    fn charge<'a>(&'a self, id: &'a TokenId, failure: Failure, now: Timestamp) -> StoreFuture<'a, Charged> {
-        self.run(Op::Charge, move || self.inner.charge(id, failure, now))
-    }
-
-    fn accept<'a>(&'a self, id: &'a TokenId, acceptance: Acceptance) -> StoreFuture<'a, Accept> {
-        self.run(Op::Accept, move || self.inner.accept(id, acceptance))
+    fn set_not_before(&self, moment: Timestamp) -> StoreFuture<'_, ()> {
+        self.run(Op::Other, move || self.inner.set_not_before(moment))
     }
 
     fn survives_restart(&self) -> bool {
@@ -121,7 +129,7 @@ fn scripted() -> Service<Scripted> {
 
 #[test]
 fn a_durable_store_starts_with_a_full_budget() {
-    assert_eq!(scripted().state().budget, Budget::full(at(NOON - 900).earliest()));
+    assert_eq!(scripted().budget(), Budget::full(at(NOON - 900).earliest()));
 }
 
 #[test]
@@ -182,8 +190,8 @@ fn a_repeated_enrolment_knows_itself_though_its_budget_has_changed() {
     }
     // It was told that there is a state already, and is about to look at it.
     let charge = Charge { bucket: Bucket::Blind, cost: Odds::from_e12(1_000_000) };
-    let failure = Failure { charge, burn: None };
-    block_on(service.store.inner.charge(token.id(), failure, at(NOON).earliest())).unwrap();
+    let failure = Failure { charge, from: at(NOON).earliest(), burn: None };
+    block_on(service.store.inner.write(token.key(), Change::Fail(failure))).unwrap();
     assert!(block_on(enrolment).is_ok());
 }
 
@@ -244,7 +252,7 @@ fn a_dropped_attempt_leaves_no_acceptance_without_its_write() {
     for (op, attempt) in [(Op::Load, one(10)), (Op::Accept, one(10)), (Op::Charge, wrong())] {
         for polls in 0..4 {
             let service = scripted();
-            let before = service.state();
+            let (before, paid) = (service.state(), service.budget());
             service.store.set(op, Fault::Slow);
             let mut verdict = None;
             {
@@ -263,7 +271,7 @@ fn a_dropped_attempt_leaves_no_acceptance_without_its_write() {
             assert_eq!(after.watermark != before.watermark, wrote, "{op:?} after {polls}");
             assert!(wrote || !verdict.as_ref().is_some_and(Verdict::is_accepted));
             let refused_as_wrong = matches!(&verdict, Some(Verdict::Refused(refused)) if matches!(refused.reason(), Reason::Wrong));
-            assert!(!refused_as_wrong || after.budget != before.budget, "no verdict without its price");
+            assert!(!refused_as_wrong || service.budget() != paid, "no verdict without its price");
             // The turn isn't lost with the future, and a code that was written is used.
             assert_eq!(service.show(&one(10)).is_accepted(), !wrote, "{op:?} after {polls}");
         }
@@ -342,27 +350,26 @@ struct Elsewhere {
 }
 
 impl StateStore for Elsewhere {
-    fn load<'a>(&'a self, id: &'a TokenId) -> StoreFuture<'a, Option<TokenState>> {
+    fn load<'a>(&'a self, key: &'a TokenKey) -> StoreFuture<'a, Loaded> {
         Box::pin(async move {
-            let mut state = self.inner.load(id).await?;
-            if let (Some(state), Some(acceptance)) = (&mut state, *self.refused.lock().unwrap()) {
+            let mut loaded = self.inner.load(key).await?;
+            if let (Some(state), Some(acceptance)) = (&mut loaded.row.token, *self.refused.lock().unwrap()) {
                 (self.change)(acceptance, state);
             }
-            Ok(state)
+            Ok(loaded)
         })
     }
 
-    fn enrol<'a>(&'a self, id: &'a TokenId, state: TokenState) -> StoreFuture<'a, Enrol> {
-        self.inner.enrol(id, state)
+    fn write<'a>(&'a self, key: &'a TokenKey, change: Change) -> StoreFuture<'a, Written> {
+        if let Change::Accept(acceptance) = change {
+            *self.refused.lock().unwrap() = Some(acceptance);
+            return Box::pin(async { Ok(Written::Refused) });
+        }
+        self.inner.write(key, change)
     }
 
-    fn charge<'a>(&'a self, id: &'a TokenId, failure: Failure, now: Timestamp) -> StoreFuture<'a, Charged> {
-        self.inner.charge(id, failure, now)
-    }
-
-    fn accept<'a>(&'a self, _: &'a TokenId, acceptance: Acceptance) -> StoreFuture<'a, Accept> {
-        *self.refused.lock().unwrap() = Some(acceptance);
-        Box::pin(async { Ok(Accept::Lost) })
+    fn set_not_before(&self, moment: Timestamp) -> StoreFuture<'_, ()> {
+        self.inner.set_not_before(moment)
     }
 
     fn survives_restart(&self) -> bool {
@@ -372,12 +379,12 @@ impl StateStore for Elsewhere {
 
 #[test]
 fn a_write_is_ones_own_by_nonce_epoch_and_watermark() {
-    type Change = fn(Acceptance, &mut TokenState);
+    type Edit = fn(Acceptance, &mut TokenState);
     fn written(acceptance: Acceptance, state: &mut TokenState) {
         (state.nonce, state.epoch, state.watermark) =
             (acceptance.nonce, acceptance.epoch, Some(acceptance.step));
     }
-    let changes: [(&str, bool, Change); 6] = [
+    let changes: [(&str, bool, Edit); 6] = [
         ("as written", true, written),
         ("with more burnt since", true, |own, state| {
             written(own, state);

@@ -40,17 +40,30 @@ fn a_code_that_was_half_of_a_wrong_pair_is_never_accepted_again() {
 /// Somebody saw a code being used, and guesses the one after it: the pair straddles the watermark.
 #[test]
 fn a_right_guess_beside_a_used_code_is_dead() {
-    for used_first in [true, false] {
+    let service = service();
+    service.set(10);
+    assert!(service.show(&one(0)).is_accepted());
+    service.set(35);
+    assert!(matches!(service.refusal(&two(30)).reason(), Reason::Wrong));
+    assert!(!service.show(&one(30)).is_accepted());
+    service.set(95);
+    assert!(service.show(&one(90)).is_accepted());
+}
+
+/// The other way round the guess is looked for at a step after the window's: whether it is right leaves no trace.
+#[test]
+fn nothing_is_told_of_a_guess_that_was_not_looked_for() {
+    let after = |guess: Code| {
         let service = service();
         service.set(10);
         assert!(service.show(&one(0)).is_accepted());
         service.set(35);
-        let guess = if used_first { two(30) } else { Attempt::consecutive([shown(30), shown(0)]).unwrap() };
-        assert!(matches!(service.refusal(&guess).reason(), Reason::Wrong));
-        assert!(!service.show(&one(30)).is_accepted());
-        service.set(95);
-        assert!(service.show(&one(90)).is_accepted());
-    }
+        let refused = service.refusal(&Attempt::consecutive([guess, shown(0)]).unwrap());
+        assert!(matches!(refused.reason(), Reason::Wrong));
+        let state = service.state();
+        (state.watermark, service.budget(), refused.advice(), refused.events()[0].price)
+    };
+    assert_eq!(after(shown(30)), after(Code::parse("000000").unwrap()));
 }
 
 /// The whole attack: empty the bucket of the half-right pairs down to one more of them, show pairs until the answer changes,

@@ -1,0 +1,133 @@
+//! What an administrator does.
+
+use crate::event::Outcome;
+use crate::otp::TimeStep;
+use crate::store::{Change, Reset, StoreError, Written};
+use crate::time::{SignedDuration, Timestamp};
+use crate::token::Token;
+use crate::window::{RESYNCHRONISATION_SLACK, Window};
+
+use super::shell::epoch;
+use super::{ClockFault, Inner, Trace, Validator};
+
+/// Why an administrator's wish wasn't done.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AdministerError {
+    /// There is no such token.
+    #[error("there is no state for this token: nothing to change")]
+    NotEnrolled,
+    /// True time isn't known.
+    #[error("that can't be done without knowing the time: {0}")]
+    ClockUntrusted(#[source] ClockFault),
+    /// The operating system gave no random bytes.
+    #[error("the operating system gave no random bytes: check its entropy source")]
+    NoRandomness,
+    /// The store failed. It may have been done.
+    #[error(transparent)]
+    StoreFailed(#[from] StoreError),
+}
+
+impl AdministerError {
+    const fn outcome(&self) -> Outcome {
+        match self {
+            Self::NotEnrolled => Outcome::StateMissing,
+            Self::ClockUntrusted(_) => Outcome::ClockUntrusted,
+            Self::NoRandomness => Outcome::NoRandomness,
+            Self::StoreFailed(_) => Outcome::StoreFailed,
+        }
+    }
+}
+
+/// For the service's own administration, never for what a user or a client asks for.
+impl Validator {
+    /// Gives a token its whole budget back and ends its row of failures; a watermark that lies ahead of the present window is set
+    /// down to its top, never lower: what could be used by now stays used.
+    ///
+    /// For an account that is locked, or that is throttled and whose owner is known to ask; and for a token that was used at a time
+    /// of the future. What guessers may try counts from nothing again: each reset is worth a day and a half of guessing.
+    ///
+    /// # Errors
+    ///
+    /// [`AdministerError`] where there is no such token, the time isn't known, or the store failed.
+    pub async fn reset(&self, token: &Token) -> Result<(), AdministerError> {
+        let inner = &*self.inner;
+        let mut trace = Trace::default();
+        let ended = inner.reset(token, &mut trace).await;
+        inner.administered(ended, Outcome::Reset, Some(token), trace)
+    }
+
+    /// Makes the store forget a token: its codes are refused from now on. Its budget stays, so that nothing is won by removing and
+    /// enrolling a token again.
+    ///
+    /// # Errors
+    ///
+    /// [`AdministerError`] where there is no such token, or the store failed.
+    pub async fn remove(&self, token: &Token) -> Result<(), AdministerError> {
+        let inner = &*self.inner;
+        let ended = match inner.store.write(token.key(), Change::Remove).await {
+            Ok(Written::Done) => Ok(()),
+            Ok(_) => Err(AdministerError::NotEnrolled),
+            Err(error) => Err(error.into()),
+        };
+        inner.administered(ended, Outcome::Removed, Some(token), Trace::default())
+    }
+
+    /// Tells that the store's rows may be older than what users were promised: after every restore, import by other means, and
+    /// change of stores, before the first login.
+    ///
+    /// For every token, codes that could have been used by now are refused, those within reach of a
+    /// resynchronisation included: nobody gets in for five minutes. Nothing is resynchronised until all that could
+    /// have been used has come out of reach; and as budgets may have forgotten what was paid, all count as nearly empty.
+    ///
+    /// Until when, is returned.
+    ///
+    /// # Errors
+    ///
+    /// [`AdministerError`] where the time isn't known, or the store failed.
+    pub async fn restored(&self) -> Result<Timestamp, AdministerError> {
+        let inner = &*self.inner;
+        let mut trace = Trace::default();
+        let ended = inner.restored(&mut trace).await;
+        inner.administered(ended, Outcome::Restored, None, trace)
+    }
+}
+
+impl Inner {
+    fn administered<T>(
+        &self,
+        ended: Result<T, AdministerError>,
+        done: Outcome,
+        token: Option<&Token>,
+        trace: Trace,
+    ) -> Result<T, AdministerError> {
+        let outcome = ended.as_ref().map_or_else(AdministerError::outcome, |_| done);
+        trace.end(self, outcome, token.map(|token| token.id().clone()), None);
+        ended
+    }
+
+    async fn reset(&self, token: &Token, trace: &mut Trace) -> Result<(), AdministerError> {
+        let now = self.time.now().map_err(|error| AdministerError::ClockUntrusted(error.into()))?;
+        trace.now = Some(now);
+        let state = self.store.load(token.key()).await?.row.token.ok_or(AdministerError::NotEnrolled)?;
+        let (policy, totp) = (self.policy.window(), token.totp());
+        let top = Window::newest_until(policy, totp.period(), totp.t0(), now.latest(), &state.drift);
+        let reset = Reset {
+            top: top.unwrap_or(TimeStep::ZERO),
+            epoch: epoch().map_err(|_| AdministerError::NoRandomness)?,
+            budget: self.fresh_budget(&now),
+        };
+        match self.store.write(token.key(), Change::Reset(reset)).await? {
+            Written::Done => Ok(()),
+            Written::Missing | Written::Refused => Err(AdministerError::NotEnrolled),
+        }
+    }
+
+    async fn restored(&self, trace: &mut Trace) -> Result<Timestamp, AdministerError> {
+        let now = self.time.now().map_err(|error| AdministerError::ClockUntrusted(error.into()))?;
+        trace.now = Some(now);
+        let moment = now.latest() + SignedDuration::from(RESYNCHRONISATION_SLACK);
+        self.store.set_not_before(moment).await?;
+        Ok(moment)
+    }
+}

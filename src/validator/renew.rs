@@ -1,0 +1,98 @@
+//! A token whose digits or period change.
+
+use std::time::Duration;
+
+use crate::event::Outcome;
+use crate::otp::{TimeStep, Totp};
+use crate::store::{Change, Failure, Renewal, Written};
+use crate::time::SignedDuration;
+use crate::token::{Drift, Token, TokenState};
+
+use super::decide::{self, Decision, Purpose, Standing};
+use super::shell::{Refusal, epoch};
+use super::{Attempt, Enrolment, Inner, Reason, Refused, TokenFault, Trace, Validator};
+
+impl Validator {
+    /// Goes over from the token `from` to `to`, which has the same id and budget but other digits, another period, hash or secret.
+    /// `attempt` are codes of `to`, looked for where `from` was seen to be; they are used then.
+    ///
+    /// What is known about the token's clock and its budget is kept; what was used stays used. Wrong codes pay. From then on
+    /// codes of `from` are wrong: save `to` in the user table once this has succeeded, not before.
+    ///
+    /// Only at a moment when the service has authenticated its user otherwise.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`] as from [`validate`](Self::validate); with [`TokenFault::AnotherToken`] where id or budget differ.
+    pub async fn renew(&self, from: &Token, to: &Token, attempt: &Attempt) -> Result<Enrolment, Refused> {
+        let inner = &*self.inner;
+        let mut trace = Trace::of(attempt);
+        let ended = inner.renew(from, to, attempt, &mut trace).await;
+        let id = Some(from.id().clone());
+        match ended {
+            Ok((step, drift)) => {
+                let events = trace.end(inner, Outcome::Renewed, id, Some((step, to.totp())));
+                Ok(Enrolment { step, drift, events })
+            }
+            Err(refusal) => Err(refusal.end(inner, trace, id)),
+        }
+    }
+}
+
+impl Inner {
+    async fn renew(
+        &self,
+        from: &Token,
+        to: &Token,
+        attempt: &Attempt,
+        trace: &mut Trace,
+    ) -> Result<(TimeStep, Drift), Refusal> {
+        if from.key() != to.key() {
+            return Err(Reason::TokenUnsuited(TokenFault::AnotherToken).into());
+        }
+        let turn = self.turns.queue(from.id(), attempt.client()).ok_or(Reason::Busy)?;
+        turn.come().await;
+        let Some(standing) = Standing::of(&self.load(from, trace).await?) else {
+            return Err(Reason::NotEnrolled.into());
+        };
+        let now = self.now(trace)?;
+        let old = standing.token;
+        // What was used is dead in the new steps too.
+        let watermark = old.watermark.and_then(|step| last_begun_within(from.totp(), step, to.totp()));
+        let counted_anew = Standing { token: TokenState { watermark, ..old }, ..standing };
+        let (purpose, codes) = (Purpose::LogIn, attempt.count());
+        let admission = decide::admit(&counted_anew, &self.policy, to.totp(), &now, purpose, codes)?;
+        trace.width = Some(admission.window().width());
+        let found = admission.look(to.totp(), attempt.codes());
+        match decide::judge(&admission, &found) {
+            Decision::Accept { step, drift, .. } => {
+                let state = TokenState { epoch: epoch()?, watermark: Some(step), nonce: self.nonce(), drift };
+                let renewal = Renewal { epoch: old.epoch, watermark: old.watermark, state };
+                if self.store.write(from.key(), Change::Renew(renewal)).await? == Written::Done {
+                    return Ok((step, drift));
+                }
+                // Somebody was faster, or it was this very write whose answer was lost.
+                let kept = self.store.load(from.key()).await?.row.token;
+                if kept.is_some_and(|kept| (kept.epoch, kept.nonce) == (state.epoch, state.nonce)) {
+                    Ok((step, drift))
+                } else {
+                    Err(Reason::Replay.into())
+                }
+            }
+            Decision::Replay => Err(Reason::Replay.into()),
+            Decision::Wrong { failure, advice } => {
+                // The row counts in the old steps.
+                let burn = failure.burn.and_then(|step| last_begun_within(to.totp(), step, from.totp()));
+                self.fail(from, Failure { burn, ..failure }, &now, trace).await?;
+                Err(Refusal { reason: Reason::Wrong, advice })
+            }
+        }
+    }
+}
+
+/// The last step of `other` that has begun when `step` of `totp` ends.
+fn last_begun_within(totp: &Totp, step: TimeStep, other: &Totp) -> Option<TimeStep> {
+    let last =
+        totp.step_start(step) + SignedDuration::from(totp.period().saturating_sub(Duration::from_nanos(1)));
+    other.step_at(last)
+}

@@ -1,0 +1,220 @@
+//! The way from an attempt to what is written: load, admit, look, judge, write.
+
+use std::hint::black_box;
+use std::sync::atomic::Ordering;
+
+use crate::event::SecurityEvent;
+use crate::otp::{TimeStep, Totp};
+use crate::store::{Acceptance, Change, Failure, Loaded, Replaced, Written};
+use crate::time::{SignedDuration, TimeInterval};
+use crate::token::{Budget, Drift, Token, TokenId, TokenState};
+use crate::window::RESYNCHRONISATION_SLACK;
+
+use super::decide::{self, Decision, Purpose, Standing};
+use super::{Advice, Attempt, Inner, Reason, Refused, Trace};
+
+impl Inner {
+    pub(super) async fn attempt(
+        &self,
+        token: &Token,
+        attempt: &Attempt,
+        purpose: Purpose,
+        trace: &mut Trace,
+    ) -> Result<(TimeStep, Drift), Refusal> {
+        let turn = self.turns.queue(token.id(), attempt.client()).ok_or(Reason::Busy)?;
+        turn.come().await;
+        let Some(standing) = Standing::of(&self.load(token, trace).await?) else {
+            self.feign(token.totp(), attempt, trace).await?;
+            return Err(Reason::NotEnrolled.into());
+        };
+        // Read after the waiting is over: the interval must contain true time when the code is judged.
+        let now = self.now(trace)?;
+        self.check_ceiling(attempt, &now)?;
+        let admission = decide::admit(&standing, &self.policy, token.totp(), &now, purpose, attempt.count())?;
+        trace.width = Some(admission.window().width());
+        let found = admission.look(token.totp(), attempt.codes());
+        match decide::judge(&admission, &found) {
+            Decision::Accept { first, step, drift } => {
+                let acceptance = Acceptance {
+                    first,
+                    step,
+                    drift,
+                    epoch: standing.token.epoch,
+                    nonce: self.nonce(),
+                    failure_limit: self.policy.failure_limit().map_or(u32::MAX, u32::from),
+                    authenticates: purpose == Purpose::LogIn,
+                };
+                self.accept(token, acceptance).await?;
+                Ok((step, drift))
+            }
+            Decision::Replay => Err(Reason::Replay.into()),
+            Decision::Wrong { failure, advice } => {
+                self.fail(token, failure, &now, trace).await?;
+                Err(Refusal { reason: Reason::Wrong, advice })
+            }
+        }
+    }
+
+    /// Writes an acceptance; an error unless this attempt is the one that moved the watermark.
+    async fn accept(&self, token: &Token, acceptance: Acceptance) -> Result<(), Reason> {
+        if self.store.write(token.key(), Change::Accept(acceptance)).await? == Written::Done {
+            return Ok(());
+        }
+        // Somebody was faster, or it was this very write: a store that repeats a write whose answer it never got is told
+        // "refused" by its own success.
+        // Above the step by now where a failure has burnt some more: that leaves the nonce alone.
+        let own = |state: TokenState| {
+            state.nonce == acceptance.nonce
+                && state.epoch == acceptance.epoch
+                && state.watermark >= Some(acceptance.step)
+        };
+        let row = self.store.load(token.key()).await?.row;
+        if row.token.is_some_and(own) {
+            return Ok(());
+        }
+        match row.budget {
+            Some(budget) if budget.failures() >= acceptance.failure_limit => {
+                Err(Reason::Locked { failures: budget.failures() })
+            }
+            _ => Err(Reason::Replay),
+        }
+    }
+
+    /// Writes a failure.
+    pub(super) async fn fail(
+        &self,
+        token: &Token,
+        failure: Failure,
+        now: &TimeInterval,
+        trace: &mut Trace,
+    ) -> Result<(), Reason> {
+        match self.store.write(token.key(), Change::Fail(failure)).await? {
+            Written::Done => {
+                trace.price = failure.charge.cost;
+                if let Some(ceiling) = &self.ceiling {
+                    ceiling.pay(failure.charge.cost, now.earliest());
+                }
+                Ok(())
+            }
+            Written::Missing | Written::Refused => Err(Reason::NotEnrolled),
+        }
+    }
+
+    pub(super) async fn load(&self, token: &Token, trace: &mut Trace) -> Result<Loaded, Reason> {
+        let loaded = self.store.load(token.key()).await?;
+        let Some(replaced) = loaded.replaced else { return Ok(loaded) };
+        let now = self.now(trace)?.latest();
+        let moment = match replaced {
+            Replaced::Failover => now,
+            // A token may have been resynchronised since the rows were saved, and have used codes up to there.
+            Replaced::Restored => now + SignedDuration::from(RESYNCHRONISATION_SLACK),
+        };
+        self.store.set_not_before(moment).await?;
+        Err(Reason::StoreReplaced)
+    }
+
+    pub(super) fn now(&self, trace: &mut Trace) -> Result<TimeInterval, Reason> {
+        let now = self.time.now().map_err(|error| Reason::ClockUntrusted(error.into()))?;
+        trace.now = Some(now);
+        Ok(now)
+    }
+
+    /// Whether single codes are looked at for the time being.
+    fn check_ceiling(&self, attempt: &Attempt, now: &TimeInterval) -> Result<(), Reason> {
+        match &self.ceiling {
+            Some(ceiling) if attempt.count() == 1 && ceiling.is_reached(now.earliest()) => {
+                Err(Reason::CeilingReached { count: 2 })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) async fn attempt_on_nobody(
+        &self,
+        attempt: &Attempt,
+        trace: &mut Trace,
+    ) -> Result<(TimeStep, Drift), Refusal> {
+        // One client's attempts on unknown users take turns, and are too many, like its attempts on one known token. What
+        // no client is named for has nothing in common: it waits for nobody.
+        let own_queue = attempt.client().map(TokenId::stand_in_for);
+        let turn = match &own_queue {
+            Some(id) => Some(self.turns.queue(id, attempt.client()).ok_or(Reason::Busy)?),
+            None => None,
+        };
+        if let Some(turn) = &turn {
+            turn.come().await;
+        }
+        self.load(&self.stand_in, trace).await?;
+        self.feign(self.stand_in.totp(), attempt, trace).await?;
+        // To whoever asks for them, unknown users look like anybody who typed a wrong code.
+        Err(Refusal { reason: Reason::NotEnrolled, advice: Advice::TryAgain })
+    }
+
+    /// The work of a wrong code, on a row that stands in for the one that isn't there.
+    async fn feign(&self, totp: &Totp, attempt: &Attempt, trace: &mut Trace) -> Result<(), Reason> {
+        let now = self.now(trace)?;
+        self.check_ceiling(attempt, &now)?;
+        let standing = stand_in(&now);
+        let admission = decide::admit(&standing, &self.policy, totp, &now, Purpose::LogIn, attempt.count())?;
+        trace.width = Some(admission.window().width());
+        let found = admission.look(totp, attempt.codes());
+        // What was found must not matter, and must not be seen not to matter by the compiler.
+        if let Decision::Wrong { failure, .. } = black_box(decide::judge(&admission, &found)) {
+            let key = self.stand_in.key();
+            if self.store.write(key, Change::Fail(failure)).await? == Written::Missing {
+                // The first time that this store meets an unknown token.
+                let Standing { token: state, budget, .. } = standing;
+                self.store.write(key, Change::Enrol { state, budget }).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Eight bytes that no other write has: counted, from a start that was drawn at random in each process.
+    pub(super) fn nonce(&self) -> [u8; 8] {
+        self.nonces.fetch_add(1, Ordering::Relaxed).to_le_bytes()
+    }
+}
+
+/// A token that was enrolled long ago with a clock like most.
+fn stand_in(now: &TimeInterval) -> Standing {
+    const VARIANCE_OF_FIVE_SECONDS: u64 = 25_000_000_000_000;
+    Standing {
+        token: TokenState {
+            epoch: 0,
+            watermark: None,
+            nonce: [0; 8],
+            drift: Drift::from_parts(SignedDuration::ZERO, VARIANCE_OF_FIVE_SECONDS, now.latest(), None),
+        },
+        budget: Budget::full(now.earliest()),
+        not_before: None,
+    }
+}
+
+/// Which enrolment it is, drawn at random: a token that was removed and enrolled again under the same id must not be
+/// moved by an acceptance that was decided on before. Counting from 0 would start at the same epoch both times.
+///
+/// 63 bits: stores may keep it as a signed integer.
+pub(super) fn epoch() -> Result<u64, Reason> {
+    getrandom::u64().map(|bits| bits >> 1).map_err(|_| Reason::NoRandomness)
+}
+
+/// A reason and what to do about it, where the reason alone doesn't say.
+pub(super) struct Refusal {
+    pub(super) reason: Reason,
+    pub(super) advice: Advice,
+}
+
+impl Refusal {
+    pub(super) fn end(self, inner: &Inner, trace: Trace, token: Option<TokenId>) -> Refused {
+        let events: Vec<SecurityEvent> = trace.end(inner, self.reason.outcome(), token, None);
+        Refused { reason: self.reason, advice: self.advice, events }
+    }
+}
+
+impl<R: Into<Reason>> From<R> for Refusal {
+    fn from(reason: R) -> Self {
+        let reason = reason.into();
+        Self { advice: reason.advice(), reason }
+    }
+}

@@ -1,0 +1,47 @@
+//! What an event tells about the way to a verdict.
+
+use crate::event::{Outcome, SecurityEvent};
+use crate::otp::{TimeStep, Totp};
+use crate::time::TimeInterval;
+use crate::token::{Odds, TokenId};
+
+use super::{Attempt, Inner};
+
+#[derive(Default)]
+pub(super) struct Trace {
+    pub(super) now: Option<TimeInterval>,
+    pub(super) width: Option<u64>,
+    pub(super) price: Odds,
+    client: Option<Box<str>>,
+    codes: Option<u8>,
+}
+
+impl Trace {
+    pub(super) fn of(attempt: &Attempt) -> Self {
+        Self { client: attempt.client().map(Into::into), codes: Some(attempt.count()), ..Self::default() }
+    }
+
+    /// Counts the outcome and emits its event. `matched` is the step of the code, if one was found, of a token with this `totp`.
+    pub(super) fn end(
+        self,
+        inner: &Inner,
+        outcome: Outcome,
+        token: Option<TokenId>,
+        matched: Option<(TimeStep, &Totp)>,
+    ) -> Vec<SecurityEvent> {
+        let mut event = SecurityEvent::new(outcome, token, inner.time.system_clock());
+        event.client = self.client;
+        event.codes = self.codes;
+        event.window_width = self.width;
+        event.price = self.price;
+        event.price_total_e15 = inner.counters.count(outcome, self.price);
+        event.true_time = self.now.map(|now| now.midpoint());
+        event.half_width = self.now.map(|now| now.half_width());
+        event.step_offset = matched.zip(event.true_time).and_then(|((matched, totp), time)| {
+            // Steps are never negative: their difference fits.
+            Some(matched.get() - totp.step_at(time)?.get())
+        });
+        event.emit();
+        vec![event]
+    }
+}
