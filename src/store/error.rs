@@ -23,6 +23,14 @@ pub enum StoreError {
         /// How long it had.
         deadline: Duration,
     },
+    /// The store can't hold a value exactly: one that no validator writes. Nothing was written.
+    #[error("the {store} store can't hold {what}: nothing was written")]
+    OutOfRange {
+        /// Which kind of store.
+        store: &'static str,
+        /// Which value it is, and what could be held.
+        what: String,
+    },
     /// What the store holds can't be understood.
     #[error(
         "the {store} store holds a state that can't be read ({what}): restore it, or enrol the token again"

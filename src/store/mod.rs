@@ -31,7 +31,10 @@ pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>>
 ///
 /// A row has two parts. What is known of the token is kept under [`TokenKey::token`], its guess budget under
 /// [`TokenKey::budget`]: the same name, unless several tokens of one account [share a budget](crate::token::Token::sharing_budget).
-/// Tokens and budgets have one name space.
+/// Tokens and budgets have one name space. A name is its bytes: a store neither folds its case nor normalises it.
+///
+/// A token is known by both names: asked for on another budget it is another token, which may be absent. The budget of an
+/// absent token is part of its row all the same where there is one, and outlives its tokens.
 ///
 /// The validator releases a verdict only after the write that belongs to it; so a write's future must not be ready
 /// before the write is durable, to whatever degree the store promises that. An error means "not known to be written":
@@ -40,6 +43,14 @@ pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>>
 /// A store must bring its own deadline for each operation, and end it with [`StoreError::TimedOut`]: the validator reads no
 /// clock and has none. A future that never ends holds the token's turn in this process, so that every later attempt waits
 /// for it, or is told that the token is busy.
+///
+/// A future that was never polled has done nothing. One that is dropped later has done all or nothing, or will: its write may
+/// happen after that, once, whole, and in an order with others that every later load agrees with. A load that begins after a
+/// write was answered sees it, also in another process that uses the same store.
+///
+/// Every value that a type allows is kept as it is, or refused with [`StoreError::OutOfRange`] and nothing written: it is never
+/// changed in silence. Only epochs and variances of 2⁶³ and more may be refused. Arithmetic saturates where that of
+/// [`Change::apply`] does.
 ///
 /// Among the tokens is one whose id begins with U+0001, which no caller can name: it takes the place of unknown ones,
 /// so that an attempt on those costs the same work. Stores treat it like any other.
