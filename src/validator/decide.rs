@@ -294,15 +294,13 @@ impl Case {
     /// could otherwise go there in leaps. And after a restore it may have been anywhere within reach: codes that it has used
     /// there must have come out of reach.
     fn check_resynchronisation(&self, not_before: Option<Timestamp>) -> Result<(), Reason> {
-        let reach =
-            Window::resynchronisation_reach(self.policy.window(), self.now.latest(), &self.state.drift);
-        let since =
-            not_before.map_or(self.state.drift.updated(), |moment| moment.max(self.state.drift.updated()));
-        let from = since
-            + SignedDuration::from(
-                reach.saturating_mul(2).saturating_add(self.policy.window().entry_delay()),
-            );
-        let wait = from - self.now.earliest();
+        let (now, drift, policy) = (&self.now, &self.state.drift, self.policy.window());
+        let reach = Window::resynchronisation_reach(policy, now.latest(), drift);
+        // A time of the future is one that somebody fed to this host.
+        let updated = Some(drift.updated()).filter(|updated| *updated <= now.latest());
+        let Some(since) = updated.max(not_before) else { return Ok(()) };
+        let from = since + SignedDuration::from(reach.saturating_mul(2).saturating_add(policy.entry_delay()));
+        let wait = from - now.earliest();
         if wait > SignedDuration::ZERO {
             return Err(Reason::TooEarlyToResynchronise { retry_after: wait.unsigned_abs() });
         }

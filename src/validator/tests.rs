@@ -1,7 +1,7 @@
 use super::*;
 use crate::block_on;
 use crate::otp::{Code, Secret, TimeStep, Totp};
-use crate::store::{MemoryStore, StoreError};
+use crate::store::{MemoryStore, Replaced, StoreError};
 use crate::time::sim::SimTime;
 use crate::time::{SignedDuration, TimeError, TimeInterval, Timestamp};
 use crate::token::{Bucket, Budget, Charge, Odds, TokenId, TokenKey, TokenState};
@@ -10,9 +10,13 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+mod administer;
 mod faults;
 mod guesses;
+mod imported;
 mod laws;
+mod renew;
+mod resynchronise;
 mod steam;
 
 /// The beginning of a step.

@@ -45,14 +45,24 @@ pub(super) struct Scripted {
     inner: MemoryStore,
     faults: Mutex<Vec<(Op, Fault)>>,
     done: Mutex<Vec<Op>>,
+    replaced: Mutex<Option<Replaced>>,
 }
 
 impl Scripted {
+    pub(super) fn slow_loads(&self) {
+        self.set(Op::Load, Fault::Slow);
+    }
+
+    /// As if its database had been restored, or another node had taken over.
+    pub(super) fn replace(&self, replaced: Replaced) {
+        *self.replaced.lock().unwrap() = Some(replaced);
+    }
+
     fn set(&self, op: Op, fault: Fault) {
         self.faults.lock().unwrap().push((op, fault));
     }
 
-    fn heal(&self) {
+    pub(super) fn heal(&self) {
         self.faults.lock().unwrap().clear();
     }
 
@@ -104,7 +114,12 @@ async fn once_later() {
 
 impl StateStore for Scripted {
     fn load<'a>(&'a self, key: &'a TokenKey) -> StoreFuture<'a, Loaded> {
-        self.run(Op::Load, || self.inner.load(key))
+        self.run(Op::Load, || {
+            Box::pin(async {
+                let replaced = *self.replaced.lock().unwrap();
+                Ok(Loaded { replaced, ..self.inner.load(key).await? })
+            })
+        })
     }
 
     fn write<'a>(&'a self, key: &'a TokenKey, change: Change) -> StoreFuture<'a, Written> {
@@ -112,7 +127,10 @@ impl StateStore for Scripted {
     }
 
     fn set_not_before(&self, moment: Timestamp) -> StoreFuture<'_, ()> {
-        self.run(Op::Other, move || self.inner.set_not_before(moment))
+        self.run(Op::Other, move || {
+            *self.replaced.lock().unwrap() = None;
+            self.inner.set_not_before(moment)
+        })
     }
 
     fn survives_restart(&self) -> bool {

@@ -1,0 +1,50 @@
+use super::*;
+
+fn service() -> Service<MemoryStore> {
+    let service = Service::new(MemoryStore::new());
+    service.set(10);
+    service
+}
+
+fn import(service: &Service<MemoryStore>, known: Imported) -> Result<Enrolment, EnrolError> {
+    block_on(service.gate.enrol_imported(&token(), known))
+}
+
+#[test]
+fn what_the_other_system_used_stays_used() {
+    let service = service();
+    let last_used = TimeStep::new(NOON / 30);
+    import(&service, Imported { last_used, ahead: None }).unwrap();
+    assert!(matches!(service.refusal(&one(0)).reason(), Reason::Replay));
+    assert!(matches!(service.refusal(&one(-30)).reason(), Reason::Replay));
+    service.set(35);
+    assert!(service.show(&one(30)).is_accepted());
+    assert!(matches!(import(&service, Imported::default()), Err(EnrolError::AlreadyEnrolled)));
+}
+
+#[test]
+fn where_it_did_not_say_nothing_of_before_is_taken() {
+    let service = service();
+    import(&service, Imported::default()).unwrap();
+    for second in [-30, 0, 10] {
+        assert!(!service.show(&one(second)).is_accepted());
+    }
+    service.set(100);
+    assert!(service.show(&one(95)).is_accepted());
+}
+
+#[test]
+fn where_the_clock_was_is_taken_over() {
+    let service = service();
+    let known = Imported { last_used: TimeStep::new(1), ahead: Some(SignedDuration::from_secs(120)) };
+    import(&service, known).unwrap();
+    assert!(service.show(&one(10 + 120)).is_accepted());
+}
+
+#[test]
+fn the_time_must_be_known() {
+    let service = service();
+    service.time.set(Err(TimeError::NotMeasured));
+    assert!(matches!(import(&service, Imported::default()), Err(EnrolError::ClockUntrusted(_))));
+    assert!(service.store.is_empty());
+}

@@ -1,0 +1,83 @@
+use super::*;
+use crate::otp::Digits;
+
+fn with(period: u64, digits: Digits) -> Token {
+    let secret = Secret::from_bytes(b"12345678901234567890").unwrap();
+    let totp = Totp::builder(&secret).period(Duration::from_secs(period)).digits(digits).build().unwrap();
+    Token::new(TokenId::new("user-42").unwrap(), totp)
+}
+
+fn code(token: &Token, second: i64) -> Attempt {
+    let time = Timestamp::from_unix_seconds(NOON + second).unwrap();
+    Attempt::one(token.totp().code_at(token.totp().step_at(time).unwrap()))
+}
+
+fn renew(service: &Service<MemoryStore>, to: &Token, attempt: &Attempt) -> Result<Enrolment, Refused> {
+    block_on(service.gate.renew(&token(), to, attempt))
+}
+
+fn show(service: &Service<MemoryStore>, token: &Token, attempt: &Attempt) -> Verdict {
+    block_on(service.gate.validate(Some(token), attempt))
+}
+
+#[test]
+fn digits_and_period_change_and_what_was_used_stays_used() {
+    for (period, digits) in [(30, Digits::EIGHT), (60, Digits::SIX), (20, Digits::SIX), (45, Digits::SEVEN)] {
+        let service = service();
+        let to = with(period, digits);
+        service.set(10);
+        assert!(service.show(&one(10)).is_accepted());
+        // The code of the same moment in the new form: it could be the used one with a digit more.
+        assert!(
+            matches!(renew(&service, &to, &code(&to, 10)).unwrap_err().reason(), Reason::Replay),
+            "{period}"
+        );
+        service.set(100);
+        let renewed = renew(&service, &to, &code(&to, 100)).unwrap();
+        assert_eq!(renewed.events[0].outcome, Outcome::Renewed);
+        assert!(!show(&service, &to, &code(&to, 100)).is_accepted());
+        let next = 100 + i64::try_from(period).unwrap();
+        service.set(next);
+        assert!(show(&service, &to, &code(&to, next)).is_accepted(), "{period}");
+    }
+}
+
+#[test]
+fn a_wrong_code_changes_nothing_but_the_budget() {
+    let service = service();
+    service.set(10);
+    let (before, budget) = (service.state(), service.budget());
+    let refused = renew(&service, &with(60, Digits::SIX), &wrong()).unwrap_err();
+    assert!(matches!(refused.reason(), Reason::Wrong));
+    assert_eq!(service.state(), before);
+    assert_ne!(service.budget(), budget);
+    assert!(service.show(&one(10)).is_accepted());
+}
+
+/// What is burnt is burnt in the steps in which the row counts, which are the old ones.
+#[test]
+fn half_of_a_pair_burns_what_the_old_token_shows_then_and_no_more() {
+    let service = service();
+    let to = with(20, Digits::SIX);
+    service.set(50);
+    let time = |second| to.totp().step_at(Timestamp::from_unix_seconds(NOON + second).unwrap()).unwrap();
+    let half = [Code::parse("000000").unwrap(), to.totp().code_at(time(50))];
+    let refused = renew(&service, &to, &Attempt::consecutive(half).unwrap()).unwrap_err();
+    assert!(matches!(refused.reason(), Reason::Wrong));
+    assert!(!service.show(&one(50)).is_accepted());
+    service.set(80);
+    assert!(service.show(&one(80)).is_accepted());
+}
+
+#[test]
+fn a_replacement_is_no_renewal() {
+    let service = service();
+    service.set(10);
+    let other = Token::new(TokenId::new("user-43").unwrap(), totp());
+    let shared = token().sharing_budget(TokenId::new("account").unwrap());
+    for to in [other, shared] {
+        let refused = renew(&service, &to, &one(10)).unwrap_err();
+        assert!(matches!(refused.reason(), Reason::TokenUnsuited(TokenFault::AnotherToken)));
+    }
+    assert!(service.show(&one(10)).is_accepted());
+}
