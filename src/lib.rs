@@ -65,6 +65,7 @@
 //! | `pskc` | no | `otp::import::pskc`: hardware tokens (RFC 6030) | where tokens are apps |
 //! | `qr` | no | `otp::qr`: QR codes as SVG, PNG and text | where a browser draws them |
 //! | `serde` | no | `otp::secret_base32`, to write secrets down where a field says so | where no secret is stored as text |
+//! | `backup` | no | `store::backup`: a store's tokens as lines of JSON, out and in | where a database's own backups are enough |
 //! | `cli` | no | what the binary `skew-check` needs | nothing of it is in the library |
 //!
 //! A feature adds items; it changes no signature, no field and no behaviour.

@@ -8,6 +8,8 @@
 //! [`Change::apply`] says what each change does to a row. A store that can hold a lock or a transaction around it needs nothing
 //! else; one that speaks a database's language says the same there.
 
+#[cfg(feature = "backup")]
+pub mod backup;
 mod change;
 mod error;
 mod manage;
