@@ -7,7 +7,9 @@
 //!
 //! Where a key or a password is given, every secret must be encrypted with it and have a MAC. But RFC 6030's MAC covers only the
 //! secrets, and a key for it that comes with the file is authenticated by nothing. Whoever changes the file on its way can exchange
-//! serial numbers, set counters, and, knowing the secret of one token, change the others': a file is hardly better than its way.
+//! serial numbers, set counters, and, knowing the secret of one token, change the others' (and, seeing which of the files so changed are
+//! taken, decrypt them): a file is hardly better than its way. Errors say nothing of what is inside: what can't be opened
+//! is [`KeyError::NotAuthentic`], whatever it is that was wrong.
 
 mod error;
 mod key;

@@ -59,9 +59,6 @@ pub enum PskcError {
     /// A MAC other than HMAC with SHA-1, SHA-256 or SHA-512.
     #[error("the file's MAC is none of HMAC-SHA1, HMAC-SHA256 and HMAC-SHA512: ask for one of these")]
     UnsupportedMac,
-    /// The key doesn't open the key of the MAC.
-    #[error("the MAC's key can't be decrypted: another pre-shared key or password, or the file is damaged")]
-    MacKey,
     /// More work than a file may ask for, or none.
     #[error("the file asks for {got} iterations of PBKDF2, expected 1 to {max}", max = PskcReader::MAX_PBKDF2_ITERATIONS)]
     Iterations {
@@ -137,11 +134,12 @@ pub enum KeyError {
         "the secret is encrypted without a MAC, which RFC 6030 §6.1 asks for: it may have been tampered with"
     )]
     NoMac,
-    /// A MAC that doesn't fit.
+    /// The MAC doesn't fit, or its key or the secret can't be decrypted. Which of these it was is not told: it would help to decrypt
+    /// secrets without the key.
     #[error(
-        "the secret's MAC doesn't fit: another pre-shared key or password, or the file was tampered with"
+        "the secret can't be authenticated: another pre-shared key or password, or the file is damaged or was tampered with"
     )]
-    WrongMac,
+    NotAuthentic,
     /// Another cipher than AES in CBC mode.
     #[error("the cipher is none of aes128-cbc, aes192-cbc and aes256-cbc")]
     UnsupportedCipher,
@@ -151,7 +149,4 @@ pub enum KeyError {
         /// How many bytes it has.
         got: usize,
     },
-    /// It can't be decrypted.
-    #[error("the secret can't be decrypted: another pre-shared key or password, or the file is damaged")]
-    Decrypt,
 }

@@ -1,4 +1,9 @@
 //! Encrypted keys (RFC 6030 §6): AES in CBC mode, and an HMAC that is checked before anything is decrypted.
+//!
+//! The key of that HMAC is encrypted in the same way, and nothing authenticates it. If an error told whether its padding was right,
+//! whoever can have files read could put any value of another file into its place, change the block in front, and decrypt the value
+//! byte by byte from the errors. So a MAC key that can't be opened is one that fits no value, and all that keeps a value from being
+//! opened, the keys and the layout given, is one error: [`KeyError::NotAuthentic`].
 
 use aes::{Aes128, Aes192, Aes256};
 use cbc::cipher::block_padding::Iso10126;
@@ -21,7 +26,15 @@ const BLOCK: usize = 16;
 /// What opens a container's encrypted values.
 pub(super) struct Opener {
     key: Zeroizing<Vec<u8>>,
-    mac: Option<(MacMethod, Zeroizing<Vec<u8>>)>,
+    mac: Option<ValueMac>,
+}
+
+/// What checks a value before it is decrypted.
+struct ValueMac {
+    method: MacMethod,
+    key: Zeroizing<Vec<u8>>,
+    /// `false` for the key that stands in for one that couldn't be opened: nothing fits it.
+    opened: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -63,24 +76,24 @@ impl Opener {
                 Some("http://www.w3.org/2001/04/xmldsig-more#hmac-sha512") => MacMethod::Sha512,
                 _ => return Err(PskcError::UnsupportedMac),
             };
-            let key = match xml::child(method, PSKC, "MACKey")? {
-                // No MAC protects the MAC's key. Whatever is wrong with it is one and the same error, and a damaged one fits no value.
+            let opened = match xml::child(method, PSKC, "MACKey")? {
                 Some(key) => {
                     let sealed = cipher_value(key)?;
-                    opener.decrypt(key, &sealed).map_err(|error| match error {
-                        KeyError::Decrypt => PskcError::MacKey,
-                        other => PskcError::Container(other),
-                    })?
+                    match opener.decrypt(key, &sealed) {
+                        Err(KeyError::NotAuthentic) => None,
+                        key => Some(key?),
+                    }
                 }
                 // RFC 6030 §6.1.1: the encryption key then.
-                None => opener.key.clone(),
+                None => Some(opener.key.clone()),
             };
-            // Nothing authenticates it, and its padding is one byte: with some tries it can be forged to be empty, and then so
-            // can every MAC.
-            if key.len() < MIN_MAC_KEY_BYTES {
-                return Err(PskcError::MacKey);
-            }
-            opener.mac = Some((algorithm, key));
+            // Its padding is one byte: with some tries it can be forged to be empty, and then so can every MAC.
+            let opened = opened.filter(|key| key.len() >= MIN_MAC_KEY_BYTES);
+            opener.mac = Some(ValueMac {
+                method: algorithm,
+                opened: opened.is_some(),
+                key: opened.unwrap_or_else(|| Zeroizing::new(vec![0; MIN_MAC_KEY_BYTES])),
+            });
         }
         Ok(Some(opener))
     }
@@ -90,9 +103,9 @@ impl Opener {
         let encrypted = xml::required(value, PSKC, "EncryptedValue")?;
         let sealed = cipher_value(encrypted)?;
         // AES-CBC has no integrity of its own, so a MAC must be there (RFC 6030 §6.1.1).
-        let Some((method, mac_key)) = &self.mac else { return Err(KeyError::NoMac) };
+        let Some(check) = &self.mac else { return Err(KeyError::NoMac) };
         let mac = xml::child(value, PSKC, "ValueMAC")?.ok_or(KeyError::NoMac)?;
-        method.verify(mac_key, &sealed, &xml::base64(mac, "ValueMAC")?)?;
+        check.verify(&sealed, &xml::base64(mac, "ValueMAC")?)?;
         self.decrypt(encrypted, &sealed)
     }
 
@@ -113,19 +126,20 @@ impl Opener {
     }
 }
 
-impl MacMethod {
+impl ValueMac {
     /// Over what was encrypted, initialisation vector included (RFC 6030 §6.1.1), in constant time.
-    fn verify(self, key: &[u8], message: &[u8], mac: &[u8]) -> Result<(), KeyError> {
+    fn verify(&self, message: &[u8], mac: &[u8]) -> Result<(), KeyError> {
         fn fits<M: Mac + KeyInit>(key: &[u8], message: &[u8], mac: &[u8]) -> bool {
             <M as KeyInit>::new_from_slice(key)
                 .is_ok_and(|hmac| hmac.chain_update(message).verify_slice(mac).is_ok())
         }
-        let fits = match self {
-            Self::Sha1 => fits::<Hmac<Sha1>>(key, message, mac),
-            Self::Sha256 => fits::<Hmac<Sha256>>(key, message, mac),
-            Self::Sha512 => fits::<Hmac<Sha512>>(key, message, mac),
+        let fits = match self.method {
+            MacMethod::Sha1 => fits::<Hmac<Sha1>>(&self.key, message, mac),
+            MacMethod::Sha256 => fits::<Hmac<Sha256>>(&self.key, message, mac),
+            MacMethod::Sha512 => fits::<Hmac<Sha512>>(&self.key, message, mac),
         };
-        if fits { Ok(()) } else { Err(KeyError::WrongMac) }
+        // Computed first: without its key, the MAC costs what it costs with it.
+        if fits & self.opened { Ok(()) } else { Err(KeyError::NotAuthentic) }
     }
 }
 
@@ -134,10 +148,10 @@ fn decrypt_cbc<C: KeyIvInit + BlockModeDecrypt>(
     key: &[u8],
     sealed: &[u8],
 ) -> Result<Zeroizing<Vec<u8>>, KeyError> {
-    let (vector, body) = sealed.split_at_checked(BLOCK).ok_or(KeyError::Decrypt)?;
+    let (vector, body) = sealed.split_at_checked(BLOCK).ok_or(KeyError::NotAuthentic)?;
     let cipher = C::new_from_slices(key, vector).map_err(|_| KeyError::KeyLength { got: key.len() })?;
     let mut buffer = Zeroizing::new(body.to_vec());
-    let length = cipher.decrypt_padded::<Iso10126>(&mut buffer).map_err(|_| KeyError::Decrypt)?.len();
+    let length = cipher.decrypt_padded::<Iso10126>(&mut buffer).map_err(|_| KeyError::NotAuthentic)?.len();
     buffer.truncate(length);
     Ok(buffer)
 }
