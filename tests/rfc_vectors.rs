@@ -78,10 +78,10 @@ fn steam_codes() {
     }
 }
 
-/// RFC 6030's examples: their secrets are the one of RFC 4226, Appendix D, so that its codes must come out.
+/// All of RFC 6030's examples (Figure 1 is its schema): their secrets are the one of RFC 4226, Appendix D, so that its codes must come out.
 #[cfg(feature = "pskc")]
 mod rfc_6030 {
-    use skewgate::otp::import::pskc::{PskcKey, PskcReader, Tokens};
+    use skewgate::otp::import::pskc::{KeyError, PskcError, PskcKey, PskcReader, Refused, Tokens};
     use skewgate::otp::{Algorithm, Digits, SecretError, UriKind};
 
     const PRE_SHARED: [u8; 16] =
@@ -123,6 +123,24 @@ mod rfc_6030 {
         assert_eq!(key.user(), Some("UID=jsmith,DC=example-bank,DC=net"));
     }
 
+    /// The secret is with whoever has the master key: nothing here can be made of it.
+    #[test]
+    fn figure_4_names_a_master_key_and_is_refused() {
+        let tokens = PskcReader::new().read(include_str!("vectors/rfc6030/figure4.xml")).unwrap();
+        assert!(tokens.keys.is_empty());
+        let id = Some("12345678".to_owned());
+        assert_eq!(tokens.refused, [Refused { index: 0, id, reason: KeyError::SecretElsewhere }]);
+    }
+
+    #[test]
+    fn figure_5_has_a_pin_that_is_no_token() {
+        let tokens = PskcReader::new().read(include_str!("vectors/rfc6030/figure5.xml")).unwrap();
+        assert_eq!(tokens.keys.iter().map(PskcKey::id).collect::<Vec<_>>(), ["12345678"]);
+        check_key(&tokens.keys[0]);
+        let id = Some("123456781".to_owned());
+        assert_eq!(tokens.refused, [Refused { index: 1, id, reason: KeyError::UnsupportedAlgorithm }]);
+    }
+
     #[test]
     fn figure_6_opens_with_the_pre_shared_key() {
         let file = include_str!("vectors/rfc6030/figure6.xml");
@@ -133,6 +151,29 @@ mod rfc_6030 {
     fn figure_7_opens_with_the_password() {
         let file = include_str!("vectors/rfc6030/figure7.xml");
         check_key(only(&PskcReader::new().password("qwerty").read(file).unwrap()));
+    }
+
+    /// Whoever is asked for a pre-shared key would look for one that doesn't exist.
+    #[test]
+    fn figure_8_is_for_a_certificate_and_is_refused() {
+        let file = include_str!("vectors/rfc6030/figure8.xml");
+        for reader in [
+            PskcReader::new(),
+            PskcReader::new().pre_shared_key(&PRE_SHARED),
+            PskcReader::new().password("qwerty"),
+        ] {
+            assert_eq!(reader.read(file).unwrap_err(), PskcError::UnsupportedProtection);
+        }
+    }
+
+    /// As if it had no signature.
+    #[test]
+    fn figure_9_has_a_signature_that_is_not_verified() {
+        let tokens = PskcReader::new().read(include_str!("vectors/rfc6030/figure9.xml")).unwrap();
+        let key = only(&tokens);
+        assert_eq!((key.serial(), key.digits()), (Some("0755225266"), Digits::SIX));
+        let (hotp, counter) = key.uri().build().unwrap().hotp().unwrap();
+        assert_eq!(&*hotp.code_at(counter).expose(), "755224");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! What is read: `hotp` and `totp` keys, plain or encrypted with AES in CBC mode under a pre-shared key or a password
 //! (PBKDF2), with an HMAC that is checked before anything is decrypted; hash, digits, counter, period, drift, serial number,
-//! dates. What isn't: keys encrypted for a certificate, and signatures, which are ignored and **not** verified: a plain file
+//! dates. What isn't: keys encrypted for a certificate or only named, and signatures, which are ignored and **not** verified: a plain file
 //! is as good as the way that it came.
 //!
 //! Where a key or a password is given, every secret must be encrypted with it and have a MAC. But RFC 6030's MAC covers only the

@@ -92,7 +92,7 @@ pub enum KeyError {
         /// Which.
         element: &'static str,
     },
-    /// Neither `hotp` nor `totp`, or another hash than SHA-1, SHA-256 and SHA-512.
+    /// Neither `hotp` nor `totp` (a PIN, for example), or another hash than SHA-1, SHA-256 and SHA-512.
     #[error("the algorithm is neither HOTP nor TOTP with SHA-1, SHA-256 or SHA-512")]
     UnsupportedAlgorithm,
     /// Codes that aren't decimal, or have a check digit.
@@ -107,6 +107,11 @@ pub enum KeyError {
     /// A secret that can't be used.
     #[error("{0}")]
     Secret(#[from] SecretError),
+    /// The file names a master key that its secret is derived from (`<KeyReference>`), and has no secret.
+    #[error(
+        "the secret is derived from a key that the file only names: ask for a file with the secret in it"
+    )]
+    SecretElsewhere,
     /// A PIN that is typed with the codes or mixed into them.
     #[error("a PIN belongs to the codes, expected one that only unlocks the device")]
     Pin,

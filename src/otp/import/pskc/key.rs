@@ -54,7 +54,11 @@ pub(super) fn read(
         None => Policy::default(),
     };
 
-    let secret = secret(xml::required(data, PSKC, "Secret")?, opener)?;
+    let secret = match xml::child(data, PSKC, "Secret")? {
+        Some(node) => secret(node, opener)?,
+        None if xml::child(key, PSKC, "KeyReference")?.is_some() => return Err(KeyError::SecretElsewhere),
+        None => return Err(KeyError::Missing { element: "Secret" }),
+    };
     let secret = if short_legacy { Secret::short_legacy(&secret) } else { Secret::from_bytes(&secret) };
     let device = xml::child(package, PSKC, "DeviceInfo")?;
     let of_device = |element| device.map_or(Ok(None), |device| xml::name(device, PSKC, element));

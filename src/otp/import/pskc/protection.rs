@@ -55,15 +55,14 @@ impl Opener {
             return if protection.is_some() { Err(PskcError::NotProtected) } else { Ok(None) };
         };
         let derived = xml::child(encryption, XENC11, "DerivedKey")?;
+        // Encryption for a certificate is neither of the two: no key that the caller could give would help.
+        if derived.is_none() && xml::child(encryption, DS, "KeyName")?.is_none() {
+            return Err(PskcError::UnsupportedProtection);
+        }
         let key = match (protection, derived) {
             (None, None) => return Err(PskcError::KeyNeeded),
             (None, Some(_)) => return Err(PskcError::PasswordNeeded),
-            (Some(Protection::PreShared(key)), None) => {
-                if xml::child(encryption, DS, "KeyName")?.is_none() {
-                    return Err(PskcError::UnsupportedProtection);
-                }
-                Zeroizing::new(key.to_vec())
-            }
+            (Some(Protection::PreShared(key)), None) => Zeroizing::new(key.to_vec()),
             (Some(Protection::Password(_)), None) => return Err(PskcError::KeyNeeded),
             (Some(Protection::PreShared(_)), Some(_)) => return Err(PskcError::PasswordNeeded),
             (Some(Protection::Password(password)), Some(derived)) => derive(derived, password)?,
