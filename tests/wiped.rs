@@ -253,3 +253,24 @@ fn a_dropped_code_leaves_no_digit() {
     look_for(&[&9_876_543_210_u64.to_ne_bytes()]);
     assert_eq!(drop_and_look(pair), (true, false, 0, 0));
 }
+
+/// A QR code is its secret, drawn: no piece of its path may stay behind in a buffer on the way to the image.
+#[cfg(feature = "qr")]
+#[test]
+fn drawing_a_qr_code_leaves_no_piece_of_it() {
+    let uri = "otpauth://totp/ada?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
+    let image = skewgate::otp::qr::svg(uri).unwrap();
+    let (_, path) = image.rsplit_once(" d=\"").unwrap();
+    let runs: Vec<&[u8]> = path.match_indices('M').map(|(at, _)| &path.as_bytes()[at..]).collect();
+    // From all over the image.
+    let every = runs.len() / MOST_NEEDLES;
+    let parts: Vec<&[u8]> = runs.into_iter().step_by(every).take(MOST_NEEDLES).collect();
+    look_for(&parts);
+    let (freed, found) = (BLOCKS.with(Cell::get), BLOCKS_WITH_NEEDLES.with(Cell::get));
+    let again = skewgate::otp::qr::svg(uri).unwrap();
+    let (freed, found) = (BLOCKS.with(Cell::get) - freed, BLOCKS_WITH_NEEDLES.with(Cell::get) - found);
+    assert!(freed > 0, "the search is not on the way");
+    assert_eq!(found, 0, "of {freed} blocks");
+    let dropped = drop_and_look(again);
+    assert_eq!(dropped, (false, false, 1, 0));
+}

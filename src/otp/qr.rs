@@ -13,6 +13,8 @@
 //!
 //! Whoever sees the picture has the secret. What is returned here is wiped when dropped; buffers within the crates that draw are not.
 
+use std::fmt::Write;
+
 use qrcode::types::QrError as DrawError;
 use qrcode::{Color, EcLevel, QrCode};
 use zeroize::Zeroizing;
@@ -50,14 +52,18 @@ pub fn svg(text: &str) -> Result<Zeroizing<String>, QrError> {
     // 32 bytes are more than a run takes, so that the text never grows and leaves nothing unwiped.
     let mut out = Zeroizing::new(String::with_capacity(runs.len() * 32 + 256));
     let side = modules.side();
-    out.push_str(&format!(
+    // Straight into it: a piece that is formatted for itself stays behind.
+    let written = write!(
+        out,
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {side} {side}\" shape-rendering=\"crispEdges\">\
          <path fill=\"#fff\" d=\"M0 0h{side}v{side}h-{side}z\"/><path d=\""
-    ));
-    for &(x, y, length) in runs.iter() {
-        out.push_str(&format!("M{x} {y}h{length}v1h-{length}z"));
-    }
-    out.push_str("\"/></svg>");
+    );
+    let written = written
+        .and_then(|()| {
+            runs.iter().try_for_each(|(x, y, length)| write!(out, "M{x} {y}h{length}v1h-{length}z"))
+        })
+        .and_then(|()| out.write_str("\"/></svg>"));
+    written.map_err(|_| QrError::Drawing)?;
     Ok(out)
 }
 
