@@ -15,7 +15,9 @@ use std::process::{Command, ExitCode, Stdio};
 use dudect_bencher::ctbench::{BenchMetadata, BenchName, BenchOpts, run_benches_console};
 use dudect_bencher::rand::Rng;
 use dudect_bencher::{BenchRng, Class, CtRunner};
-use skewgate::otp::{Algorithm, Code, Consecutive, Digits, Secret, StepRange, TimeStep, Totp, scan};
+use skewgate::otp::{
+    Algorithm, Code, Consecutive, Digits, Hotp, Secret, StepRange, TimeStep, Totp, scan, scan_ahead,
+};
 use skewgate_constant_time::controls;
 
 const RUNS: usize = 5;
@@ -69,15 +71,33 @@ fn result(line: &str) -> Option<(&str, f64)> {
 fn benches() -> Vec<BenchMetadata> {
     let bench = |name, benchfn| BenchMetadata { name: BenchName(name), seed: None, benchfn };
     vec![
-        bench("SHA1: first, last", |runner, rng| matching(runner, rng, Algorithm::Sha1, [FIRST, LAST])),
-        bench("SHA1: first, none", |runner, rng| matching(runner, rng, Algorithm::Sha1, [FIRST, NONE])),
-        bench("SHA1: last, none", |runner, rng| matching(runner, rng, Algorithm::Sha1, [LAST, NONE])),
-        bench("SHA256: first, last", |runner, rng| matching(runner, rng, Algorithm::Sha256, [FIRST, LAST])),
-        bench("SHA256: first, none", |runner, rng| matching(runner, rng, Algorithm::Sha256, [FIRST, NONE])),
-        bench("SHA256: last, none", |runner, rng| matching(runner, rng, Algorithm::Sha256, [LAST, NONE])),
-        bench("SHA512: first, last", |runner, rng| matching(runner, rng, Algorithm::Sha512, [FIRST, LAST])),
-        bench("SHA512: first, none", |runner, rng| matching(runner, rng, Algorithm::Sha512, [FIRST, NONE])),
-        bench("SHA512: last, none", |runner, rng| matching(runner, rng, Algorithm::Sha512, [LAST, NONE])),
+        bench("SHA1: first, last", |runner, rng| {
+            matching(runner, rng, &token(Algorithm::Sha1), [FIRST, LAST])
+        }),
+        bench("SHA1: first, none", |runner, rng| {
+            matching(runner, rng, &token(Algorithm::Sha1), [FIRST, NONE])
+        }),
+        bench("SHA1: last, none", |runner, rng| matching(runner, rng, &token(Algorithm::Sha1), [LAST, NONE])),
+        bench("SHA256: first, last", |runner, rng| {
+            matching(runner, rng, &token(Algorithm::Sha256), [FIRST, LAST])
+        }),
+        bench("SHA256: first, none", |runner, rng| {
+            matching(runner, rng, &token(Algorithm::Sha256), [FIRST, NONE])
+        }),
+        bench("SHA256: last, none", |runner, rng| {
+            matching(runner, rng, &token(Algorithm::Sha256), [LAST, NONE])
+        }),
+        bench("SHA512: first, last", |runner, rng| {
+            matching(runner, rng, &token(Algorithm::Sha512), [FIRST, LAST])
+        }),
+        bench("SHA512: first, none", |runner, rng| {
+            matching(runner, rng, &token(Algorithm::Sha512), [FIRST, NONE])
+        }),
+        bench("SHA512: last, none", |runner, rng| {
+            matching(runner, rng, &token(Algorithm::Sha512), [LAST, NONE])
+        }),
+        bench("Steam: first, none", |runner, rng| matching(runner, rng, &steam(), [FIRST, NONE])),
+        bench("ahead: first, none", look_ahead),
         bench(CONTROL, |runner, rng| {
             let totp = token(Algorithm::Sha1);
             let codes = [FIRST, LAST].map(|place| code(&totp, place));
@@ -92,16 +112,29 @@ const LAST: i64 = START + 2;
 /// No step of the window.
 const NONE: i64 = START + 100;
 
-fn matching(runner: &mut CtRunner, rng: &mut BenchRng, algorithm: Algorithm, places: [i64; 2]) {
-    let totp = token(algorithm);
-    let codes = places.map(|place| code(&totp, place));
+fn matching(runner: &mut CtRunner, rng: &mut BenchRng, totp: &Totp, places: [i64; 2]) {
+    let codes = places.map(|place| code(totp, place));
     // They are what they are called.
     for (code, place) in codes.iter().zip(places) {
-        let found = scan(&totp, &[window()], None, Consecutive::from(code)).fresh;
+        let found = scan(totp, &[window()], None, Consecutive::from(code)).fresh;
         assert_eq!(found.map(TimeStep::get), (place != NONE).then_some(place));
     }
     let window = black_box([window()]);
-    compare(runner, rng, &codes, |code| scan(black_box(&totp), &window, None, Consecutive::from(code)));
+    compare(runner, rng, &codes, |code| scan(black_box(totp), &window, None, Consecutive::from(code)));
+}
+
+/// Of a counter-based token: the next ten codes (RFC 4226 §7.4).
+fn look_ahead(runner: &mut CtRunner, rng: &mut BenchRng) {
+    const NEXT: u64 = 4711;
+    const LOOK_AHEAD: u16 = 10;
+    let hotp = Hotp::new(&secret(Algorithm::Sha1), Algorithm::Sha1, Digits::SIX);
+    let search = |code: &Code| {
+        scan_ahead(black_box(&hotp), black_box(NEXT), black_box(LOOK_AHEAD), Consecutive::from(code))
+    };
+    let codes = [NEXT, NEXT + 100].map(|counter| hotp.code_at(counter));
+    let found = codes.each_ref().map(|code| search(code).next_counter);
+    assert_eq!(found, [Some(NEXT + 1), None]);
+    compare(runner, rng, &codes, search);
 }
 
 fn compare<T>(runner: &mut CtRunner, rng: &mut BenchRng, codes: &[Code; 2], search: impl Fn(&Code) -> T) {
@@ -113,9 +146,17 @@ fn compare<T>(runner: &mut CtRunner, rng: &mut BenchRng, codes: &[Code; 2], sear
 }
 
 fn token(algorithm: Algorithm) -> Totp {
-    let key: Vec<u8> = (1..=u8::MAX).cycle().take(algorithm.secret_bytes()).collect();
-    let secret = Secret::from_bytes(&key).expect("the recommended length");
+    let secret = secret(algorithm);
     Totp::builder(&secret).algorithm(algorithm).digits(Digits::SIX).build().expect("the usual period")
+}
+
+fn steam() -> Totp {
+    Totp::builder(&secret(Algorithm::Sha1)).steam().build().expect("the usual period")
+}
+
+fn secret(algorithm: Algorithm) -> Secret {
+    let key: Vec<u8> = (1..=u8::MAX).cycle().take(algorithm.secret_bytes()).collect();
+    Secret::from_bytes(&key).expect("the recommended length")
 }
 
 fn code(totp: &Totp, step: i64) -> Code {
