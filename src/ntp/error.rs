@@ -22,6 +22,11 @@ pub enum SourceError {
         /// How long was waited.
         deadline: Duration,
     },
+    /// It wasn't looked up: as many earlier look-ups as may be are under way still, and none of them ended in time.
+    #[error(
+        "the name was not looked up: too many earlier ones still are, so the resolver hangs: check the DNS"
+    )]
+    ResolverBusy,
     /// There are addresses, but none of the family asked for.
     #[error("it has no {family} address: leave the family open, or name another source")]
     NoAddressOfFamily {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::ask::{Addresses, Answer, AskOptions, ask_over};
 use super::pace::Pace;
 use super::report::{SourceReport, Verdict, Warning};
-use super::resolve::{Family, Lookup, resolve};
+use super::resolve::{self, Family, Lookup};
 use super::transport::{Transport, Udp};
 use super::{KissCode, ReferenceId, ReplyLimits, Source, SourceError};
 use crate::clock::{
@@ -154,7 +154,8 @@ pub(crate) fn measure_except(
     let suspended = clock.suspended();
     let resting = resting.iter().copied().chain(std::iter::repeat(None));
     let lookups = sources.iter().zip(resting).map(|(source, resting)| Lookup::of(source.address(), resting));
-    let mut resolved = resolve(lookups, options.family, options.resolve_timeout, clock, transport);
+    let mut resolved =
+        resolve::SYSTEM.resolve(lookups, options.family, options.resolve_timeout, clock, transport);
     let addresses = resolved.iter_mut().map(|found| match found {
         Ok(addresses) => Addresses::from(std::mem::take(addresses)),
         Err(_) => Vec::new().into(),

@@ -92,6 +92,7 @@ impl From<&SourceError> for Verdict {
         match error {
             SourceError::Unresolved { .. }
             | SourceError::ResolveTimeout { .. }
+            | SourceError::ResolverBusy
             | SourceError::NoAddressOfFamily { .. }
             | SourceError::Cancelled
             | SourceError::Send { .. }

@@ -1,7 +1,9 @@
 //! Names to addresses, within a deadline.
 
+use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::sync::mpsc;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::engine::LOOK_UP;
@@ -39,29 +41,91 @@ impl Family {
     }
 }
 
-/// The addresses of every source, all looked up at once. A name that does not resolve is that source's error.
+/// How many names may be under way at once in a process. Where more are wanted, they wait for their turn.
+const MAX_UNDER_WAY: usize = 64;
+
+/// How often one name may be under way at once: a single one whose servers hang must not keep the others out.
+const MAX_OF_ONE_NAME: usize = 8;
+
+/// Looks names up, each in a thread of its own.
 ///
-/// The system's resolver can't be interrupted: each name gets a thread of its own, and one that misses the
-/// deadline is left behind to end by itself.
-pub(super) fn resolve(
-    lookups: impl Iterator<Item = Lookup>,
-    family: Family,
-    deadline: Duration,
-    clock: &dyn LocalClock,
-    transport: &dyn Transport,
-) -> Vec<Result<Vec<SocketAddr>, SourceError>> {
-    let start = clock.raw();
-    let lookups: Vec<_> = lookups.collect();
-    let left = || match transport.cancelled() {
-        true => Duration::ZERO,
-        false => deadline.saturating_sub((clock.raw() - start).unsigned_abs()),
-    };
-    let too_late = || match transport.cancelled() {
-        true => SourceError::Cancelled,
-        false => SourceError::ResolveTimeout { deadline },
-    };
-    let finish = |lookup: Lookup| pick(lookup.finish(&left, &too_late)?, family);
-    lookups.into_iter().map(finish).collect()
+/// The system's resolver can't be interrupted: a thread that misses the deadline is left behind to end by itself. One that
+/// hangs would gather a thread for each name and round, so that they are counted.
+pub(super) struct Resolver {
+    find: Find,
+    under_way: Mutex<Vec<String>>,
+}
+
+type Find = fn(&str, u16) -> io::Result<Vec<SocketAddr>>;
+
+/// The one of this host.
+pub(super) static SYSTEM: Resolver =
+    Resolver::new(|name, port| (name, port).to_socket_addrs().map(Iterator::collect));
+
+impl Resolver {
+    const fn new(find: Find) -> Self {
+        Self { find, under_way: Mutex::new(Vec::new()) }
+    }
+
+    /// The addresses of every source, all looked up at once. A name that does not resolve is that source's error.
+    pub(super) fn resolve(
+        &'static self,
+        lookups: impl Iterator<Item = Lookup>,
+        family: Family,
+        deadline: Duration,
+        clock: &dyn LocalClock,
+        transport: &dyn Transport,
+    ) -> Vec<Result<Vec<SocketAddr>, SourceError>> {
+        let start = clock.raw();
+        let mut lookups: Vec<_> = lookups.collect();
+        let left = || match transport.cancelled() {
+            true => Duration::ZERO,
+            false => deadline.saturating_sub((clock.raw() - start).unsigned_abs()),
+        };
+        let mut found = Vec::with_capacity(lookups.len());
+        for index in 0..lookups.len() {
+            let addresses = loop {
+                // Whenever one has ended there may be room for those that wait.
+                lookups.iter_mut().skip(index).for_each(|lookup| lookup.begin(self));
+                let wait = left();
+                match lookups[index].look(wait.min(LOOK_UP)) {
+                    Some(addresses) => break addresses,
+                    None if !wait.is_zero() => {}
+                    None if transport.cancelled() => break Err(SourceError::Cancelled),
+                    None if lookups[index].waits() => break Err(SourceError::ResolverBusy),
+                    None => break Err(SourceError::ResolveTimeout { deadline }),
+                }
+            };
+            found.push(addresses.and_then(|addresses| pick(addresses, family)));
+        }
+        found
+    }
+
+    /// `None` where as many are under way as may be.
+    fn place(&'static self, name: &str) -> Option<Place> {
+        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_name = under_way.iter().filter(|other| *other == name).count();
+        if under_way.len() >= MAX_UNDER_WAY || of_name >= MAX_OF_ONE_NAME {
+            return None;
+        }
+        under_way.push(name.to_owned());
+        Some(Place { resolver: self, name: name.to_owned() })
+    }
+}
+
+/// A thread's place among those that are under way.
+struct Place {
+    resolver: &'static Resolver,
+    name: String,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut under_way = self.resolver.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(mine) = under_way.iter().position(|name| *name == self.name) {
+            under_way.swap_remove(mine);
+        }
+    }
 }
 
 /// A source that is being looked up.
@@ -70,58 +134,65 @@ pub(super) enum Lookup {
     Done(SocketAddr),
     /// It isn't asked: nobody needs to know where it is.
     Resting(KissCode),
-    Running(mpsc::Receiver<std::io::Result<Vec<SocketAddr>>>),
-    Failed(std::io::Error),
+    /// For a place.
+    Waiting(String, u16),
+    Running(mpsc::Receiver<io::Result<Vec<SocketAddr>>>),
+    Failed(io::Error),
 }
 
 impl Lookup {
     /// Of a source, unless its kiss is still to be obeyed.
     pub(super) fn of(source: &SourceAddr, resting: Option<KissCode>) -> Self {
-        resting.map_or_else(|| Self::start(source), Self::Resting)
-    }
-
-    /// Its name is looked up from now on.
-    fn start(source: &SourceAddr) -> Self {
-        let port = source.port();
-        match source.parsed_host() {
-            Host::Address(address) => Self::Done(SocketAddr::new(*address, port)),
-            Host::Name(name) => {
-                let (sender, receiver) = mpsc::channel();
-                let name = name.clone();
-                let look_up = move || {
-                    let found = (name.as_str(), port).to_socket_addrs().map(Iterator::collect);
-                    // Nobody listens any more once the deadline is over.
-                    let _ = sender.send(found);
-                };
-                match std::thread::Builder::new().name("skewgate-resolve".into()).spawn(look_up) {
-                    Ok(_) => Self::Running(receiver),
-                    Err(error) => Self::Failed(error),
-                }
-            }
+        match (resting, source.parsed_host()) {
+            (Some(kiss), _) => Self::Resting(kiss),
+            (None, Host::Address(address)) => Self::Done(SocketAddr::new(*address, source.port())),
+            (None, Host::Name(name)) => Self::Waiting(name.clone(), source.port()),
         }
     }
 
-    /// Waits for the time that is left. They run side by side, so those behind the first are mostly done by the time
+    const fn waits(&self) -> bool {
+        matches!(self, Self::Waiting(..))
+    }
+
+    /// Its name is looked up from now on, if there is a place.
+    fn begin(&mut self, resolver: &'static Resolver) {
+        let Self::Waiting(name, port) = self else { return };
+        let Some(place) = resolver.place(name) else { return };
+        let (sender, receiver) = mpsc::channel();
+        let port = *port;
+        let look_up = move || {
+            let found = (resolver.find)(&place.name, port);
+            // Before anybody hears of it: who waits for a place looks then.
+            drop(place);
+            // Nobody listens any more once the deadline is over.
+            let _ = sender.send(found);
+        };
+        *self = match std::thread::Builder::new().name("skewgate-resolve".into()).spawn(look_up) {
+            Ok(_) => Self::Running(receiver),
+            Err(error) => Self::Failed(error),
+        };
+    }
+
+    /// What was found, if it is within this time. They run side by side, so those behind the first are mostly done by the time
     /// that they are looked at.
-    fn finish(
-        self,
-        left: &dyn Fn() -> Duration,
-        too_late: &dyn Fn() -> SourceError,
-    ) -> Result<Vec<SocketAddr>, SourceError> {
-        let found = match self {
-            Self::Done(address) => return Ok(vec![address]),
-            Self::Resting(kiss) => return Err(SourceError::Kiss(kiss)),
-            Self::Running(receiver) => loop {
-                let wait = left();
-                match receiver.recv_timeout(wait.min(LOOK_UP)) {
-                    Ok(found) => break found,
-                    Err(mpsc::RecvTimeoutError::Timeout) if !wait.is_zero() => {}
-                    Err(_) => return Err(too_late()),
+    fn look(&self, wait: Duration) -> Option<Result<Vec<SocketAddr>, SourceError>> {
+        let unresolved = |error: &io::Error| SourceError::Unresolved { detail: error.to_string() };
+        match self {
+            Self::Done(address) => Some(Ok(vec![*address])),
+            Self::Resting(kiss) => Some(Err(SourceError::Kiss(*kiss))),
+            Self::Waiting(..) => {
+                std::thread::sleep(wait);
+                None
+            }
+            Self::Running(receiver) => match receiver.recv_timeout(wait) {
+                Ok(found) => Some(found.map_err(|error| unresolved(&error))),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => {
+                    Some(Err(unresolved(&io::Error::other("the resolver failed"))))
                 }
             },
-            Self::Failed(error) => Err(error),
-        };
-        found.map_err(|error| SourceError::Unresolved { detail: error.to_string() })
+            Self::Failed(error) => Some(Err(unresolved(error))),
+        }
     }
 }
 
@@ -138,80 +209,4 @@ fn pick(addresses: Vec<SocketAddr>, family: Family) -> Result<Vec<SocketAddr>, S
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::ntp::{Sockets, Udp};
-    use crate::time::os::OsClock;
-
-    fn resolve_one(text: &str, family: Family) -> Result<Vec<SocketAddr>, SourceError> {
-        let source: SourceAddr = text.parse().unwrap();
-        resolve([Lookup::start(&source)].into_iter(), family, Duration::from_secs(5), &OsClock, &Udp)
-            .remove(0)
-    }
-
-    /// Nobody wants the result.
-    struct Unwanted;
-
-    impl Transport for Unwanted {
-        fn open(&self) -> Box<dyn Sockets> {
-            Udp.open()
-        }
-
-        fn cancelled(&self) -> bool {
-            true
-        }
-    }
-
-    #[test]
-    fn a_name_that_nobody_waits_for_is_no_timeout() {
-        // Its lookup never ends.
-        let (_sender, receiver) = mpsc::channel();
-        let (left, too_late) = (|| Duration::ZERO, || SourceError::Cancelled);
-        assert_eq!(Lookup::Running(receiver).finish(&left, &too_late), Err(SourceError::Cancelled));
-        let source: SourceAddr = "nowhere.invalid".parse().unwrap();
-        let start = OsClock.raw();
-        let found = resolve(
-            [Lookup::start(&source)].into_iter(),
-            Family::Any,
-            Duration::from_secs(600),
-            &OsClock,
-            &Unwanted,
-        );
-        assert!(!matches!(found[0], Err(SourceError::ResolveTimeout { .. })), "{found:?}");
-        assert!((OsClock.raw() - start).unsigned_abs() < Duration::from_secs(60));
-    }
-
-    #[test]
-    fn a_source_that_rests_is_not_looked_up() {
-        let resting = [Some(KissCode::Rate), None, Some(KissCode::Deny)];
-        let source: SourceAddr = "[::1]:5".parse().unwrap();
-        let lookups: Vec<_> = resting.iter().map(|kiss| Lookup::of(&source, *kiss)).collect();
-        assert!(matches!(
-            lookups[..],
-            [Lookup::Resting(KissCode::Rate), Lookup::Done(_), Lookup::Resting(KissCode::Deny)]
-        ));
-        let found = resolve(lookups.into_iter(), Family::Any, Duration::ZERO, &OsClock, &Udp);
-        assert_eq!(found[0], Err(SourceError::Kiss(KissCode::Rate)));
-        assert_eq!(found[1], Ok(vec!["[::1]:5".parse().unwrap()]));
-    }
-
-    #[test]
-    fn addresses_need_no_resolver() {
-        assert_eq!(resolve_one("[::1]:5", Family::Any), Ok(vec!["[::1]:5".parse().unwrap()]));
-    }
-
-    #[test]
-    fn the_family_is_kept_to() {
-        assert_eq!(resolve_one("::1", Family::V4), Err(SourceError::NoAddressOfFamily { family: "IPv4" }));
-        assert!(resolve_one("localhost:7", Family::V4).unwrap().iter().all(SocketAddr::is_ipv4));
-    }
-
-    #[test]
-    fn a_name_that_does_not_exist_is_that_sources_error() {
-        // RFC 6761: .invalid never resolves.
-        assert!(matches!(
-            resolve_one("nowhere.invalid", Family::Any),
-            Err(SourceError::Unresolved { .. } | SourceError::ResolveTimeout { .. })
-        ));
-    }
-}
+mod tests;
