@@ -28,11 +28,13 @@ mod event;
 mod health;
 mod keeper;
 mod shared;
+mod stepped;
 
 pub use builder::{MonitorBuilder, MonitorError};
 pub use changes::{Changes, MonitorGone};
 pub use event::TARGET;
 pub use health::{Counts, Health, RoundError};
+pub use stepped::SteppedMonitor;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Monitor;
 use super::keeper::Keeper;
 use super::shared::Shared;
+use super::{Monitor, SteppedMonitor};
 use crate::clock::RulesError;
 use crate::ntp::{Options, Sockets, Source, Transport, Udp};
 use crate::time::LocalClock;
@@ -91,11 +91,30 @@ impl MonitorBuilder {
     ///
     /// [`MonitorError`] where sources, quorum and interval make no sense together, or no thread can be had.
     pub fn spawn(self) -> Result<Monitor, MonitorError> {
+        self.check_interval()?;
+        self.start()
+    }
+
+    /// Starts no thread: the caller says when it works.
+    ///
+    /// # Errors
+    ///
+    /// [`MonitorError`] where sources, quorum and interval make no sense together.
+    pub fn stepped(self) -> Result<SteppedMonitor, MonitorError> {
+        self.check_interval()?;
+        let options = self.options;
+        // The middle of what chance would choose from.
+        let keeper = self.keeper(Box::new(|| 100))?;
+        let monitor = Monitor { shared: Arc::clone(&keeper.shared), options, thread: None };
+        Ok(SteppedMonitor::new(keeper, monitor))
+    }
+
+    fn check_interval(&self) -> Result<(), MonitorError> {
         let (interval, max_age) = (self.interval, self.options.limits.max_age);
         if interval < SHORTEST_INTERVAL || interval >= max_age {
             return Err(MonitorError::Interval { interval, max_age });
         }
-        self.start()
+        Ok(())
     }
 
     /// Whatever the interval is: tests have little time.
