@@ -1,6 +1,10 @@
 //! What every store must do, run against every store that there is: see `tests/conformance`.
 
 mod conformance;
+#[cfg(feature = "postgres")]
+#[path = "support/postgres.rs"]
+#[allow(dead_code, reason = "each test file uses a part of it")]
+mod postgres;
 
 use std::sync::Arc;
 
@@ -17,3 +21,48 @@ impl Place for Memory {
 }
 
 conformance!(memory, |_| Memory);
+
+#[cfg(feature = "postgres")]
+mod on_postgres {
+    use super::*;
+    use crate::postgres::Postgres;
+    use skewgate::store::postgres::PostgresStore;
+    use std::time::Duration;
+    use tokio::runtime::Runtime;
+
+    /// A server of its own for each test.
+    pub(super) struct Server(Postgres);
+
+    impl Server {
+        pub(super) fn new(runtime: &Runtime) -> Self {
+            let server = Self(Postgres::start());
+            runtime.block_on(server.store().migrate()).expect("the tables are made");
+            server
+        }
+
+        fn store(&self) -> PostgresStore {
+            let config = self.0.parameters("admin").parse().expect("parameters of a connection");
+            // Dozens of tasks at a time, on a machine that does other things too.
+            PostgresStore::builder().deadline(Duration::from_secs(30)).connect(config, NoTls).expect("a pool")
+        }
+    }
+
+    impl Place for Server {
+        fn open(&self) -> Opening<'_> {
+            Box::pin(async { Arc::new(self.store()) as Arc<dyn ManageStore> })
+        }
+
+        fn is_shared(&self) -> bool {
+            true
+        }
+    }
+
+    use tokio_postgres::NoTls;
+}
+
+#[cfg(feature = "postgres")]
+conformance!(
+    #[ignore = "needs PostgreSQL: ./tests/run"]
+    postgres_store,
+    on_postgres::Server::new
+);

@@ -14,6 +14,8 @@ mod change;
 mod error;
 mod manage;
 mod memory;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 
 pub use change::{Acceptance, Change, Failure, Renewal, Reset, Row, Written};
 pub use error::StoreError;

@@ -1,0 +1,134 @@
+//! How a store is made.
+
+use std::time::Duration;
+
+use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod};
+use tokio_postgres::Config;
+use tokio_postgres::Socket;
+use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
+
+use crate::store::Replaced;
+
+use super::lease::session_options;
+use super::statements::Statements;
+use super::{PostgresError, PostgresStore, SchemaName};
+
+/// How long an operation may take, a connection included.
+const DEADLINE: Duration = Duration::from_millis(500);
+
+/// As many as a login page needs that is busy on a few cores: each of them is a process of the server.
+const CONNECTIONS: usize = 16;
+
+/// Makes a [`PostgresStore`].
+///
+/// ```no_run
+/// use skewgate::store::postgres::{PostgresStore, SchemaName};
+/// use std::time::Duration;
+/// use tokio_postgres::NoTls;
+///
+/// let store = PostgresStore::builder()
+///     .schema(SchemaName::new("auth")?)
+///     .deadline(Duration::from_millis(300))
+///     .synchronous_standbys(true)
+///     .connect("host=db.example.org user=login dbname=accounts".parse()?, NoTls)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "nothing is made before `connect` or `over`"]
+pub struct PostgresBuilder {
+    schema: SchemaName,
+    deadline: Duration,
+    connections: usize,
+    standbys: bool,
+    promotion: Replaced,
+}
+
+impl Default for PostgresBuilder {
+    fn default() -> Self {
+        Self {
+            schema: SchemaName::default(),
+            deadline: DEADLINE,
+            connections: CONNECTIONS,
+            standbys: false,
+            promotion: Replaced::Restored,
+        }
+    }
+}
+
+impl PostgresBuilder {
+    /// Which schema has the tables. Otherwise `skewgate`.
+    pub fn schema(mut self, schema: SchemaName) -> Self {
+        self.schema = schema;
+        self
+    }
+
+    /// How long each operation may take, getting a connection included. Otherwise 500 ms. A login has two operations.
+    pub const fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// How many connections there may be. Otherwise 16. For [`connect`](Self::connect) alone: a pool of the caller's has its
+    /// own limit.
+    pub const fn connections(mut self, most: usize) -> Self {
+        self.connections = most;
+        self
+    }
+
+    /// Demands that every write waits for a synchronous standby: that `synchronous_standby_names` isn't empty, and
+    /// `synchronous_commit` is `on` or `remote_apply`. Otherwise it is enough that the primary's own disk has it.
+    pub const fn synchronous_standbys(mut self, demanded: bool) -> Self {
+        self.standbys = demanded;
+        self
+    }
+
+    /// Takes a new timeline for the promotion of a standby, and no longer for a base backup that was recovered: nothing in the
+    /// server tells one from the other. After a promotion codes of until now are dead; after a restore nobody gets in for
+    /// five minutes, since a token may have been resynchronised since.
+    ///
+    /// For servers whose standbys take over by themselves. Whoever recovers from a base backup there has to call
+    /// [`Validator::restored`](crate::validator::Validator::restored) before the first login.
+    pub const fn promotions_are_failovers(mut self, they_are: bool) -> Self {
+        self.promotion = if they_are { Replaced::Failover } else { Replaced::Restored };
+        self
+    }
+
+    /// A store with connections of its own, made when they are needed. `tls` is [`NoTls`](tokio_postgres::NoTls), or the connector
+    /// of a crate such as `tokio-postgres-rustls`.
+    ///
+    /// Their sessions end statements after the deadline, on the server too.
+    ///
+    /// # Errors
+    ///
+    /// [`PostgresError::Build`] where there can't be such a pool.
+    pub fn connect<T>(self, mut config: Config, tls: T) -> Result<PostgresStore, PostgresError>
+    where
+        T: MakeTlsConnect<Socket> + Clone + Sync + Send + 'static,
+        T::Stream: Sync + Send,
+        T::TlsConnect: Sync + Send,
+        <T::TlsConnect as TlsConnect<Socket>>::Future: Send,
+    {
+        // What the caller sets comes later, and so has the last word.
+        let mut options = session_options(self.deadline);
+        if let Some(more) = config.get_options() {
+            options = format!("{options} {more}");
+        }
+        config.options(options);
+        if config.get_application_name().is_none() {
+            config.application_name("skewgate");
+        }
+        let manager =
+            Manager::from_config(config, tls, ManagerConfig { recycling_method: RecyclingMethod::Fast });
+        let pool = Pool::builder(manager).max_size(self.connections.max(1)).build()?;
+        Ok(self.over(pool))
+    }
+
+    /// A store with the connections of a pool that the service has already. Its sessions must be in READ COMMITTED, which is
+    /// PostgreSQL's default, and had better have a `statement_timeout`.
+    #[must_use]
+    pub fn over(self, pool: Pool) -> PostgresStore {
+        let Self { schema, deadline, standbys, promotion, .. } = self;
+        let statements = Statements::new(&schema);
+        PostgresStore { pool, schema, statements, deadline, standbys, promotion }
+    }
+}

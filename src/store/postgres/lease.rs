@@ -1,0 +1,63 @@
+//! A connection for one operation.
+
+use std::time::Duration;
+
+use deadpool_postgres::{Client, ClientWrapper, Pool};
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
+
+use super::PostgresError;
+
+/// A connection from a pool, which goes back there only if what was asked of it has been answered. One that was given up
+/// on, by a deadline or because its future was dropped, is closed: nobody knows what it will say next.
+pub(super) struct Lease {
+    client: Option<Client>,
+}
+
+impl Lease {
+    pub(super) async fn of(pool: &Pool) -> Result<Self, PostgresError> {
+        // Without a runtime tokio would panic, deep inside of the pool.
+        tokio::runtime::Handle::try_current().map_err(|_| PostgresError::NoRuntime)?;
+        let client = pool.get().await.map_err(PostgresError::Pool)?;
+        Ok(Self { client: Some(client) })
+    }
+
+    /// All rows that a statement answers with. It is prepared once for each connection.
+    pub(super) async fn ask(
+        mut self,
+        statement: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, tokio_postgres::Error> {
+        let rows = match &self.client {
+            Some(client) => query(client, statement, parameters).await?,
+            None => Vec::new(),
+        };
+        // Back to the pool.
+        drop(self.client.take());
+        Ok(rows)
+    }
+}
+
+async fn query(
+    client: &ClientWrapper,
+    statement: &str,
+    parameters: &[&(dyn ToSql + Sync)],
+) -> Result<Vec<Row>, tokio_postgres::Error> {
+    let prepared = client.prepare_cached(statement).await?;
+    client.query(&prepared, parameters).await
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(client) = self.client.take() {
+            drop(Client::take(client));
+        }
+    }
+}
+
+/// How long PostgreSQL itself may work on a statement: as long as it is waited for. Otherwise one that waits for a lock would go on,
+/// without anybody to hear its answer, and hold a connection of the server.
+pub(super) fn session_options(deadline: Duration) -> String {
+    let millis = deadline.as_millis().max(1);
+    format!("-c statement_timeout={millis} -c default_transaction_isolation=read\\ committed")
+}

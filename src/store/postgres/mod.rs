@@ -1,0 +1,378 @@
+//! States in PostgreSQL.
+
+mod builder;
+mod error;
+mod lease;
+mod row;
+mod schema;
+mod statements;
+
+pub use builder::PostgresBuilder;
+pub use error::PostgresError;
+pub use schema::{SchemaName, SchemaNameError};
+
+use std::future::Future;
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use deadpool_postgres::Pool;
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Config, NoTls, Row as PgRow};
+
+use crate::otp::TimeStep;
+use crate::time::{SignedDuration, Timestamp};
+use crate::token::{Bucket, Budget, Charge, Drift, TokenKey, TokenState};
+
+use super::{Change, Loaded, ManageStore, Record, Replaced, StateStore, StoreError, StoreFuture, Written};
+use lease::Lease;
+use row::Outcome;
+use statements::{Changes, Statements};
+
+/// What errors call this store.
+const NAME: &str = "PostgreSQL";
+
+/// How many rows are shown between two round trips of a scan.
+const PAGE: i64 = 1_000;
+
+/// What makes the tables, views and comments: to be run once, in the schema that is to hold them.
+/// [`PostgresStore::migrate`] does that; its first lines say how without it.
+pub const MIGRATION: &str = include_str!("migrations/0001_tokens.sql");
+
+/// Keeps states in PostgreSQL (15 or newer): see the [module](self).
+pub struct PostgresStore {
+    pool: Pool,
+    schema: SchemaName,
+    statements: Statements,
+    deadline: Duration,
+    /// Whether a write must have reached a synchronous standby.
+    standbys: bool,
+    /// What a new timeline is taken for.
+    promotion: Replaced,
+}
+
+impl PostgresStore {
+    /// A store in the schema `skewgate`, reached without TLS: on this host, or in a network that is trusted. Otherwise:
+    /// [`builder`](Self::builder).
+    ///
+    /// # Errors
+    ///
+    /// [`PostgresError::Build`] where there can't be such a pool. Nothing is connected to yet.
+    pub fn connect(config: Config) -> Result<Self, PostgresError> {
+        Self::builder().connect(config, NoTls)
+    }
+
+    /// A store with another schema, a deadline, TLS, or a pool that is there already.
+    pub fn builder() -> PostgresBuilder {
+        PostgresBuilder::default()
+    }
+
+    /// Makes schema and tables, unless the tables are there: true where it has made them. Several processes may call it at the
+    /// same time.
+    ///
+    /// Its role must be allowed to do that. Where a service's role isn't, an administrator runs [`MIGRATION`].
+    ///
+    /// # Errors
+    ///
+    /// [`PostgresError`] where that fails; then nothing was made.
+    pub async fn migrate(&self) -> Result<bool, PostgresError> {
+        tokio::runtime::Handle::try_current().map_err(|_| PostgresError::NoRuntime)?;
+        let mut client = self.pool.get().await.map_err(PostgresError::Pool)?;
+        let schema = &self.schema;
+        let transaction = client.transaction().await?;
+        // Whoever comes second finds the tables. The key is "skewgate" in ASCII.
+        transaction.batch_execute("SET LOCAL statement_timeout TO '30s'").await?;
+        transaction.execute("SELECT pg_advisory_xact_lock(8317704352364978277)", &[]).await?;
+        let table = format!("{schema}.skewgate_token");
+        if transaction.query_one("SELECT to_regclass($1) IS NOT NULL", &[&table]).await?.try_get(0)? {
+            return Ok(false);
+        }
+        // Asked first: CREATE SCHEMA IF NOT EXISTS needs a right even where it does nothing.
+        let named = "SELECT FROM pg_namespace WHERE nspname = $1";
+        let there = transaction.query_opt(named, &[&schema.as_str()]).await?.is_some();
+        let create = if there { String::new() } else { format!("CREATE SCHEMA {schema};") };
+        let script = format!("{create} SET LOCAL search_path TO {schema}; {MIGRATION}");
+        transaction.batch_execute(&script).await?;
+        transaction.commit().await?;
+        Ok(true)
+    }
+
+    /// Runs an operation that may take as long as the deadline.
+    async fn within<T>(&self, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+        // Without a runtime there is no timer either.
+        tokio::runtime::Handle::try_current().map_err(|_| failed(PostgresError::NoRuntime))?;
+        match tokio::time::timeout(self.deadline, work).await {
+            Ok(ended) => ended,
+            Err(_) => Err(self.timed_out()),
+        }
+    }
+
+    const fn timed_out(&self) -> StoreError {
+        StoreError::TimedOut { store: NAME, deadline: self.deadline }
+    }
+
+    async fn ask(
+        &self,
+        statement: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<PgRow>, StoreError> {
+        let lease = Lease::of(&self.pool).await.map_err(failed)?;
+        lease.ask(statement, parameters).await.map_err(|error| self.of_statement(error))
+    }
+
+    /// Asks for what changes nothing. Connections of before a restart of the server are found to be closed only when they are
+    /// used.
+    async fn read(
+        &self,
+        statement: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<PgRow>, StoreError> {
+        loop {
+            let lease = Lease::of(&self.pool).await.map_err(failed)?;
+            match lease.ask(statement, parameters).await {
+                // Ends at the latest with the deadline, in which connections are made anew or not at all.
+                Err(error) if error.is_closed() => {}
+                ended => return ended.map_err(|error| self.of_statement(error)),
+            }
+        }
+    }
+
+    fn of_statement(&self, error: tokio_postgres::Error) -> StoreError {
+        // The session's own timeout is the same deadline.
+        if error.code() == Some(&SqlState::QUERY_CANCELED) {
+            return self.timed_out();
+        }
+        failed(PostgresError::of_statement(error, self.schema.as_str()))
+    }
+
+    /// What came of a write, if it is as durable as it has to be.
+    fn committed(&self, rows: &[PgRow]) -> Result<Written, StoreError> {
+        let Some(row) = rows.first() else {
+            return Err(StoreError::Corrupt { store: NAME, what: "a write without an answer".to_owned() });
+        };
+        let Outcome { written, synchronous_commit, fsync, standbys } = row::outcome(row)?;
+        let not_durable =
+            |setting, got, expected| Err(failed(PostgresError::NotDurable { setting, got, expected }));
+        match (self.standbys, synchronous_commit.as_str()) {
+            (_, "off") => return not_durable("synchronous_commit", synchronous_commit, "on"),
+            (true, "on" | "remote_apply") | (false, _) => {}
+            (true, _) => return not_durable("synchronous_commit", synchronous_commit, "on or remote_apply"),
+        }
+        if fsync != "on" {
+            return not_durable("fsync", fsync, "on");
+        }
+        if self.standbys && standbys.trim().is_empty() {
+            return Err(failed(PostgresError::NoSynchronousStandby));
+        }
+        Ok(written)
+    }
+
+    async fn change(&self, key: &TokenKey, change: Change) -> Result<Written, StoreError> {
+        let (token, budget) = (key.token().as_str(), key.budget().as_str());
+        let Statements { own, shared, .. } = &self.statements;
+        let Changes { enrol, fail, accept, renew, reset, remove } =
+            if key.owns_budget() { own } else { shared };
+        let rows = match change {
+            Change::Enrol { state, budget: full } => {
+                let (state, full) = (TokenColumns::new(&state)?, BudgetColumns::new(&full));
+                let [epoch, watermark, nonce, mean, variance, updated, outlier] = state.parameters();
+                let BudgetColumns { blind, partial, failures } = &full;
+                #[rustfmt::skip]
+                let parameters: [&(dyn ToSql + Sync); 12] = [
+                    &token, &budget, epoch, watermark, nonce, mean, variance, updated, outlier, blind, partial, failures,
+                ];
+                self.ask(enrol, &parameters).await?
+            }
+            Change::Fail(failure) => {
+                let burn = failure.burn.map(TimeStep::get);
+                let [blind, partial] = prices(failure.charge, failure.from);
+                self.ask(fail, &[&token, &budget, &blind.0, &blind.1, &partial.0, &partial.1, &burn]).await?
+            }
+            Change::Accept(acceptance) => {
+                let (first, step) = (acceptance.first.get(), acceptance.step.get());
+                let drift = DriftColumns::new(&acceptance.drift);
+                let [mean, variance, updated, outlier] = drift.parameters();
+                let (epoch, nonce) = (signed(acceptance.epoch)?, i64::from_le_bytes(acceptance.nonce));
+                let (limit, lets_in) = (i64::from(acceptance.failure_limit), acceptance.authenticates);
+                #[rustfmt::skip]
+                let parameters: [&(dyn ToSql + Sync); 12] = [
+                    &token, &budget, &first, &step, mean, variance, updated, outlier, &epoch, &nonce, &limit, &lets_in,
+                ];
+                self.ask(accept, &parameters).await?
+            }
+            Change::Renew(renewal) => {
+                let (old_epoch, old) = (signed(renewal.epoch)?, renewal.watermark.map(TimeStep::get));
+                let state = TokenColumns::new(&renewal.state)?;
+                let [epoch, watermark, nonce, mean, variance, updated, outlier] = state.parameters();
+                #[rustfmt::skip]
+                let parameters: [&(dyn ToSql + Sync); 11] = [
+                    &token, &budget, &old_epoch, &old, epoch, watermark, nonce, mean, variance, updated, outlier,
+                ];
+                self.ask(renew, &parameters).await?
+            }
+            Change::Reset(change) => {
+                let (top, epoch) = (change.top.get(), signed(change.epoch)?);
+                let BudgetColumns { blind, partial, failures } = BudgetColumns::new(&change.budget);
+                self.ask(reset, &[&token, &budget, &top, &epoch, &blind, &partial, &failures]).await?
+            }
+            Change::Remove => self.ask(remove, &[&token, &budget]).await?,
+        };
+        self.committed(&rows)
+    }
+}
+
+/// Without the connections' secrets.
+impl std::fmt::Debug for PostgresStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PostgresStore")
+            .field("schema", &self.schema.as_str())
+            .field("deadline", &self.deadline)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Needs a runtime of tokio. An operation that is dropped may have happened or not; its connection isn't used again.
+impl StateStore for PostgresStore {
+    fn load<'a>(&'a self, key: &'a TokenKey) -> StoreFuture<'a, Loaded> {
+        Box::pin(self.within(async move {
+            let names: [&(dyn ToSql + Sync); 2] = [&key.token().as_str(), &key.budget().as_str()];
+            let rows = self.read(&self.statements.load, &names).await?;
+            let Some(row) = rows.first() else {
+                return Err(StoreError::Corrupt { store: NAME, what: "a load without an answer".to_owned() });
+            };
+            let found = row::found(row)?;
+            let server = found.server.ok_or_else(|| failed(PostgresError::Standby))?;
+            let replaced = server.compare(found.known, self.promotion);
+            Ok(Loaded { row: found.row, not_before: found.not_before, replaced })
+        }))
+    }
+
+    fn write<'a>(&'a self, key: &'a TokenKey, change: Change) -> StoreFuture<'a, Written> {
+        Box::pin(self.within(self.change(key, change)))
+    }
+
+    fn set_not_before(&self, moment: Timestamp) -> StoreFuture<'_, ()> {
+        Box::pin(self.within(async move {
+            let rows = self.ask(&self.statements.set_not_before, &[&moment.as_unix_nanos()]).await?;
+            self.committed(&rows).map(|_| ())
+        }))
+    }
+
+    fn survives_restart(&self) -> bool {
+        true
+    }
+}
+
+/// In the order of their ids. Each thousand of tokens is an operation of its own, with its own deadline; no transaction is
+/// held between them.
+impl ManageStore for PostgresStore {
+    fn scan<'a>(
+        &'a self,
+        visit: &'a mut (dyn FnMut(Record) -> ControlFlow<()> + Send),
+    ) -> StoreFuture<'a, ()> {
+        Box::pin(async move {
+            let (mut after, mut after_budget) = (String::new(), String::new());
+            loop {
+                let parameters: [&(dyn ToSql + Sync); 3] = [&after, &after_budget, &PAGE];
+                let rows = self.within(self.read(&self.statements.scan, &parameters)).await?;
+                for row in &rows {
+                    let (parts, id, budget) = row::scanned(row)?;
+                    // What stands in for unknown tokens: no caller has named it.
+                    if !id.starts_with('\u{1}') && visit(row::record(parts, id, budget)?).is_break() {
+                        return Ok(());
+                    }
+                    id.clone_into(&mut after);
+                    budget.clone_into(&mut after_budget);
+                }
+                if rows.is_empty() {
+                    return Ok(());
+                }
+            }
+        })
+    }
+}
+
+fn failed(error: PostgresError) -> StoreError {
+    StoreError::Failed { store: NAME, source: Box::new(error) }
+}
+
+/// What is drawn with 63 bits.
+fn signed(epoch: u64) -> Result<i64, StoreError> {
+    i64::try_from(epoch).map_err(|_| StoreError::OutOfRange {
+        store: NAME,
+        what: format!("the epoch {epoch}: at most {} fits", i64::MAX),
+    })
+}
+
+/// From when a bucket pays, and how much in nanoseconds of its refill: blind, then partial. For the one that doesn't pay,
+/// what changes nothing.
+fn prices(charge: Charge, from: Timestamp) -> [(i64, i64); 2] {
+    let epoch = Timestamp::from_unix_nanos(0);
+    let cost = Budget::full(epoch).charge(charge, epoch).full_at(charge.bucket).as_unix_nanos();
+    [Bucket::Blind, Bucket::Partial]
+        .map(|bucket| if bucket == charge.bucket { (from.as_unix_nanos(), cost) } else { (i64::MIN, 0) })
+}
+
+/// A drift as it is kept.
+struct DriftColumns {
+    mean: i64,
+    variance: i64,
+    updated: i64,
+    outlier: Option<i64>,
+}
+
+impl DriftColumns {
+    fn new(drift: &Drift) -> Self {
+        Self {
+            mean: drift.mean().as_nanos(),
+            variance: drift.variance().cast_signed(),
+            updated: drift.updated().as_unix_nanos(),
+            outlier: drift.outlier().map(SignedDuration::as_nanos),
+        }
+    }
+
+    const fn parameters(&self) -> [&(dyn ToSql + Sync); 4] {
+        [&self.mean, &self.variance, &self.updated, &self.outlier]
+    }
+}
+
+/// A token as it is kept.
+struct TokenColumns {
+    epoch: i64,
+    watermark: Option<i64>,
+    nonce: i64,
+    drift: DriftColumns,
+}
+
+impl TokenColumns {
+    fn new(state: &TokenState) -> Result<Self, StoreError> {
+        Ok(Self {
+            epoch: signed(state.epoch)?,
+            watermark: state.watermark.map(TimeStep::get),
+            nonce: i64::from_le_bytes(state.nonce),
+            drift: DriftColumns::new(&state.drift),
+        })
+    }
+
+    const fn parameters(&self) -> [&(dyn ToSql + Sync); 7] {
+        let [mean, variance, updated, outlier] = self.drift.parameters();
+        [&self.epoch, &self.watermark, &self.nonce, mean, variance, updated, outlier]
+    }
+}
+
+/// A budget as it is kept.
+struct BudgetColumns {
+    blind: i64,
+    partial: i64,
+    failures: i64,
+}
+
+impl BudgetColumns {
+    fn new(budget: &Budget) -> Self {
+        Self {
+            blind: budget.full_at(Bucket::Blind).as_unix_nanos(),
+            partial: budget.full_at(Bucket::Partial).as_unix_nanos(),
+            failures: i64::from(budget.failures()),
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! What PostgreSQL is told: [`Change::apply`](crate::store::Change::apply) in its language.
+//!
+//! Every write is one statement, which is its own transaction. PostgreSQL's default isolation is taken for granted (READ
+//! COMMITTED): an UPDATE that had to wait for another one looks at its condition and its row again.
+
+use super::SchemaName;
+
+/// The statements, for one schema. `$1` is the token's name, `$2` its budget's.
+#[derive(Debug)]
+pub(super) struct Statements {
+    pub(super) load: String,
+    pub(super) scan: String,
+    pub(super) set_not_before: String,
+    pub(super) own: Changes,
+    pub(super) shared: Changes,
+}
+
+/// What writes. Each answers with a row: what came of it (see [`Outcome`](super::row)), and what it was committed under.
+#[derive(Debug)]
+pub(super) struct Changes {
+    pub(super) enrol: String,
+    pub(super) fail: String,
+    pub(super) accept: String,
+    pub(super) renew: String,
+    pub(super) reset: String,
+    pub(super) remove: String,
+}
+
+/// A change of a row that is there: what happens to the token's part, when, to the budget's part, when, and on which
+/// condition. `tok.` and `bud.` are the parts as they are.
+struct Conditional {
+    holds: &'static str,
+    token: &'static str,
+    token_if: &'static str,
+    budget: &'static str,
+    budget_if: &'static str,
+}
+
+/// $3 to $6: from when and how much, blind and partial; $7 the step to burn. The sums end at the last nanosecond that there is
+/// (`Budget::charge` saturates), and GREATEST takes NULL for less than anything.
+const FAIL: Conditional = Conditional {
+    holds: "true",
+    token: "watermark = greatest(t.watermark, $7::bigint)",
+    token_if: "$7::bigint IS NOT NULL",
+    budget: "blind_full_at = least(greatest(t.blind_full_at, $3::bigint), 9223372036854775807 - $4::bigint) + $4::bigint,
+        partial_full_at = least(greatest(t.partial_full_at, $5::bigint), 9223372036854775807 - $6::bigint) + $6::bigint,
+        failures = least(t.failures + 1, 4294967295)",
+    budget_if: "true",
+};
+
+/// $3 the first step, $4 the last, $5 to $8 the drift, $9 the epoch, $10 the nonce, $11 the limit of failures, $12 whether it lets
+/// its user in.
+const ACCEPT: Conditional = Conditional {
+    holds: "tok.epoch = $9::bigint AND (tok.watermark IS NULL OR tok.watermark < $3::bigint)
+        AND bud.failures < $11::bigint",
+    token:
+        "watermark = $4::bigint, drift_mean = $5::bigint, drift_variance = $6::bigint,
+        drift_updated = $7::bigint, drift_outlier = coalesce($8::bigint::numeric, 'NaN'), nonce = $10::bigint",
+    token_if: "true",
+    budget: "failures = CASE WHEN $12::boolean THEN 0 ELSE t.failures END",
+    budget_if: "$12::boolean AND found.failures <> 0",
+};
+
+/// $3 the top, $4 the epoch, $5 to $7 the budget.
+const RESET: Conditional = Conditional {
+    holds: "true",
+    token: "watermark = CASE WHEN t.watermark > $3::bigint THEN $3::bigint ELSE t.watermark END, epoch = $4::bigint",
+    token_if: "true",
+    budget: "blind_full_at = $5::bigint, partial_full_at = $6::bigint, failures = $7::bigint",
+    budget_if: "true",
+};
+
+/// $3 the epoch and $4 the watermark that it was decided with, $5 to $11 the token.
+const RENEW: (&str, &str) = (
+    "t.epoch = $3::bigint AND t.watermark IS NOT DISTINCT FROM $4::bigint",
+    "epoch = $5::bigint, watermark = $6::bigint, nonce = $7::bigint, drift_mean = $8::bigint,
+        drift_variance = $9::bigint, drift_updated = $10::bigint,
+        drift_outlier = coalesce($11::bigint::numeric, 'NaN')",
+);
+
+/// What is left of a token with a budget of its own.
+const NO_TOKEN: &str =
+    "epoch = NULL, watermark = NULL, nonce = NULL, drift_mean = NULL, drift_variance = NULL,
+    drift_updated = NULL, drift_outlier = NULL";
+
+/// What a write was committed under: read by the statement itself, since a reload of the configuration may change it under an
+/// open connection.
+const DURABILITY: &str = "current_setting('synchronous_commit'), current_setting('fsync'),
+    current_setting('synchronous_standby_names')";
+
+/// Which server this is, and on which timeline; NULL on a standby. A connection that once reached a primary stays with it
+/// on its timeline, so this is found out once for each connection, and kept in a setting of the session.
+const SERVER: &str = "coalesce(nullif(current_setting('skewgate.server', true), ''),
+    CASE WHEN NOT pg_is_in_recovery() THEN set_config('skewgate.server',
+        (SELECT system_identifier FROM pg_control_system())::text || '/' ||
+            ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::bigint, false) END)";
+
+const TOKEN_COLUMNS: &str =
+    "t.epoch, t.watermark, t.nonce, t.drift_mean, t.drift_variance, t.drift_updated, t.drift_outlier::text";
+
+const BUDGET_COLUMNS: &str = "b.blind_full_at, b.partial_full_at, b.failures::text";
+
+impl Statements {
+    pub(super) fn new(schema: &SchemaName) -> Self {
+        let (tokens, store) = (format!("{schema}.skewgate_token"), format!("{schema}.skewgate_store"));
+        let file = format!("pg_relation_filenode('{tokens}'::regclass)");
+        Self {
+            load: format!(
+                "SELECT {TOKEN_COLUMNS}, {BUDGET_COLUMNS}, s.not_before,
+                    {SERVER}, s.system_identifier || '/' || s.timeline,
+                    s.token_file = {file} AND s.written_by = s.xmin::text::bigint
+                FROM (SELECT) AS always
+                LEFT JOIN {tokens} t ON t.id = $1 AND t.budget = coalesce(nullif($2, $1), '')
+                LEFT JOIN {tokens} b ON b.id = $2 AND b.budget = ''
+                LEFT JOIN {store} s ON s.one"
+            ),
+            scan: format!(
+                "SELECT {TOKEN_COLUMNS}, {BUDGET_COLUMNS}, t.id, t.budget
+                FROM {tokens} t
+                LEFT JOIN {tokens} b ON b.id = CASE t.budget WHEN '' THEN t.id ELSE t.budget END AND b.budget = ''
+                WHERE (t.id, t.budget) > ($1, $2) AND (t.epoch IS NOT NULL OR t.budget <> '')
+                ORDER BY t.id, t.budget LIMIT $3::bigint"
+            ),
+            set_not_before: format!(
+                "INSERT INTO {store} AS s
+                    (not_before, system_identifier, timeline, token_file, written_by)
+                SELECT $1::bigint, split_part(server, '/', 1)::bigint, split_part(server, '/', 2)::bigint,
+                    {file}, pg_current_xact_id()::xid::text::bigint
+                FROM (SELECT {SERVER}) AS now (server)
+                ON CONFLICT (one) DO UPDATE SET not_before = greatest(s.not_before, excluded.not_before),
+                    system_identifier = excluded.system_identifier, timeline = excluded.timeline,
+                    token_file = excluded.token_file, written_by = excluded.written_by
+                RETURNING 0, {DURABILITY}"
+            ),
+            own: Changes {
+                enrol: enrol_own(&tokens),
+                fail: FAIL.on_one_row(&tokens),
+                accept: ACCEPT.on_one_row(&tokens),
+                renew: on_token(&format!("UPDATE {tokens} t SET {}", RENEW.1), RENEW.0, &tokens),
+                reset: RESET.on_one_row(&tokens),
+                remove: on_token(&format!("UPDATE {tokens} t SET {NO_TOKEN}"), "true", &tokens),
+            },
+            shared: Changes {
+                enrol: enrol_shared(&tokens),
+                fail: FAIL.on_two_rows(&tokens),
+                accept: ACCEPT.on_two_rows(&tokens),
+                renew: on_token(&format!("UPDATE {tokens} t SET {}", RENEW.1), RENEW.0, &tokens),
+                reset: RESET.on_two_rows(&tokens),
+                remove: on_token(&format!("DELETE FROM {tokens} t"), "true", &tokens),
+            },
+        }
+    }
+}
+
+impl Conditional {
+    /// Where the token has a budget of its own.
+    fn on_one_row(&self, tokens: &str) -> String {
+        let holds = self.holds.replace("tok.", "t.").replace("bud.", "t.");
+        let Self { token, budget, .. } = self;
+        format!(
+            "WITH w AS (
+                UPDATE {tokens} t SET {token}, {budget}
+                WHERE t.id = $1 AND t.id = $2 AND t.epoch IS NOT NULL AND t.budget = '' AND {holds} RETURNING 1)
+            SELECT CASE WHEN EXISTS (SELECT FROM w) THEN 0
+                WHEN EXISTS (SELECT FROM {tokens} t WHERE t.id = $1 AND t.epoch IS NOT NULL AND t.budget = '') THEN 1
+                ELSE 2 END, {DURABILITY}"
+        )
+    }
+
+    /// Where its budget is in another row. Both rows are locked first, so that what the condition sees is what they are when they
+    /// are changed, and always in the same order, so that two of these can't wait for each other.
+    fn on_two_rows(&self, tokens: &str) -> String {
+        let Self { holds, token, token_if, budget, budget_if } = self;
+        format!(
+            "WITH locked AS MATERIALIZED (
+                SELECT budget, epoch, watermark, failures FROM {tokens}
+                WHERE (id = $1 AND budget = $2) OR (id = $2 AND budget = '') ORDER BY id, budget FOR UPDATE),
+            found AS MATERIALIZED (
+                SELECT ({holds}) AS holds, bud.failures FROM locked tok, locked bud
+                WHERE tok.budget = $2 AND tok.epoch IS NOT NULL AND bud.budget = '' AND bud.failures IS NOT NULL),
+            w AS (UPDATE {tokens} t SET {token} FROM found
+                WHERE t.id = $1 AND t.budget = $2 AND found.holds AND {token_if}),
+            b AS (UPDATE {tokens} t SET {budget} FROM found
+                WHERE t.id = $2 AND t.budget = '' AND found.holds AND {budget_if})
+            SELECT CASE WHEN EXISTS (SELECT FROM found WHERE holds) THEN 0
+                WHEN EXISTS (SELECT FROM found) THEN 1 ELSE 2 END, {DURABILITY}"
+        )
+    }
+}
+
+/// What changes nothing about the budget, which must be there.
+fn on_token(action: &str, holds: &str, tokens: &str) -> String {
+    let enrolled = format!(
+        "t.id = $1 AND t.budget = coalesce(nullif($2, $1), '') AND t.epoch IS NOT NULL
+            AND EXISTS (SELECT FROM {tokens} b WHERE b.id = $2 AND b.budget = '' AND b.failures IS NOT NULL)"
+    );
+    format!(
+        "WITH w AS ({action} WHERE {enrolled} AND {holds} RETURNING 1)
+        SELECT CASE WHEN EXISTS (SELECT FROM w) THEN 0
+            WHEN EXISTS (SELECT FROM {tokens} t WHERE {enrolled}) THEN 1 ELSE 2 END, {DURABILITY}"
+    )
+}
+
+/// $3 to $9 the token, $10 to $12 the budget, which counts only where there is none.
+const NEW_TOKEN: &str = "$3::bigint, $4::bigint, $5::bigint, $6::bigint, $7::bigint, $8::bigint,
+    coalesce($9::bigint::numeric, 'NaN')";
+
+const NEW_BUDGET: &str = "$10::bigint, $11::bigint, $12::bigint";
+
+const TOKEN_NAMES: &str = "epoch, watermark, nonce, drift_mean, drift_variance, drift_updated, drift_outlier";
+
+const BUDGET_NAMES: &str = "blind_full_at, partial_full_at, failures";
+
+/// The row of this name may be there: the budget of a token that was removed, or of others.
+fn enrol_own(tokens: &str) -> String {
+    format!(
+        "WITH w AS (
+            INSERT INTO {tokens} AS t (id, {TOKEN_NAMES}, {BUDGET_NAMES}) VALUES ($1, {NEW_TOKEN}, {NEW_BUDGET})
+            ON CONFLICT (id, budget) DO UPDATE SET ({TOKEN_NAMES}) = ROW({NEW_TOKEN})
+            WHERE t.epoch IS NULL AND t.id = $2 RETURNING 1)
+        SELECT CASE WHEN EXISTS (SELECT FROM w) THEN 0 ELSE 1 END, {DURABILITY}"
+    )
+}
+
+fn enrol_shared(tokens: &str) -> String {
+    format!(
+        "WITH w AS (
+            INSERT INTO {tokens} (id, budget, {TOKEN_NAMES}) VALUES ($1, $2, {NEW_TOKEN})
+            ON CONFLICT (id, budget) DO NOTHING RETURNING 1),
+        b AS (
+            INSERT INTO {tokens} (id, {BUDGET_NAMES}) SELECT $2, {NEW_BUDGET} FROM w
+            ON CONFLICT (id, budget) DO NOTHING)
+        SELECT CASE WHEN EXISTS (SELECT FROM w) THEN 0 ELSE 1 END, {DURABILITY}"
+    )
+}
