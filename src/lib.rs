@@ -61,6 +61,7 @@
 //! | feature | default | what it adds | turn it off |
 //! | --- | --- | --- | --- |
 //! | `ntp` | yes | [`ntp`] and [`monitor`]: the only code that opens sockets | where the time comes from elsewhere |
+//! | `embedded` | no | [`store::EmbeddedStore`]: states in one file of this machine | where another store is used |
 //! | `migration` | no | `otp::import::migration`: Google Authenticator's exports | where nobody's tokens are imported |
 //! | `pskc` | no | `otp::import::pskc`: hardware tokens (RFC 6030) | where tokens are apps |
 //! | `qr` | no | `otp::qr`: QR codes as SVG, PNG and text | where a browser draws them |
@@ -80,6 +81,7 @@
     not(feature = "ntp"),
     doc = "\n\n[`ntp`]: #features\n[`ntp::measure`]: #features\n[`monitor`]: #features"
 )]
+#![cfg_attr(not(feature = "embedded"), doc = "\n\n[`store::EmbeddedStore`]: #features")]
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), warn(clippy::expect_used, clippy::panic))]
 #![cfg_attr(docsrs, feature(doc_cfg))]

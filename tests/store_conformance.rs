@@ -66,3 +66,34 @@ conformance!(
     postgres_store,
     on_postgres::Server::new
 );
+
+#[cfg(feature = "embedded")]
+mod embedded_place {
+    use super::*;
+    use skewgate::store::EmbeddedStore;
+    use std::time::Duration;
+    use tempfile::TempDir;
+
+    /// A file in a directory of its own.
+    pub(super) struct File(TempDir);
+
+    impl File {
+        #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+        pub(super) fn new() -> Self {
+            Self(tempfile::tempdir().unwrap())
+        }
+    }
+
+    impl Place for File {
+        #[expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+        fn open(&self) -> Opening<'_> {
+            let path = self.0.path().join("tokens.redb");
+            // Other tests keep the disk busy.
+            let store = EmbeddedStore::builder(path).deadline(Duration::from_secs(60)).open().unwrap();
+            Box::pin(async { Arc::new(store) as Arc<dyn ManageStore> })
+        }
+    }
+}
+
+#[cfg(feature = "embedded")]
+conformance!(embedded, |_| embedded_place::File::new());

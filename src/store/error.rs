@@ -23,6 +23,16 @@ pub enum StoreError {
         /// How long it had.
         deadline: Duration,
     },
+    /// More is to be written than the store keeps up with. Nothing was written.
+    #[error(
+        "the {store} store has {waiting} writes waiting and takes no more: check the disk, and who sends so much"
+    )]
+    Overloaded {
+        /// Which kind of store.
+        store: &'static str,
+        /// How many wait.
+        waiting: usize,
+    },
     /// The store can't hold a value exactly: one that no validator writes. Nothing was written.
     #[error("the {store} store can't hold {what}: nothing was written")]
     OutOfRange {

@@ -11,13 +11,19 @@
 #[cfg(feature = "backup")]
 pub mod backup;
 mod change;
+#[cfg(feature = "embedded")]
+pub mod embedded;
 mod error;
 mod manage;
 mod memory;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+#[cfg(feature = "embedded")]
+pub mod row;
 
 pub use change::{Acceptance, Change, Failure, Renewal, Reset, Row, Written};
+#[cfg(feature = "embedded")]
+pub use embedded::EmbeddedStore;
 pub use error::StoreError;
 pub use manage::{ManageStore, Record};
 pub use memory::MemoryStore;

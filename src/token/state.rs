@@ -53,7 +53,12 @@ impl TokenId {
 
     /// True for the row that stands in for unknown tokens: a store doesn't show it.
     pub(crate) fn is_stand_in(&self) -> bool {
-        self.0.starts_with('\u{1}')
+        Self::is_stand_in_name(self.0.as_bytes())
+    }
+
+    /// The same for a name as a store keeps it.
+    pub(crate) const fn is_stand_in_name(name: &[u8]) -> bool {
+        matches!(name, [1, ..])
     }
 
     /// The queue in which one client's attempts on unknown tokens wait. Not a row of any store.

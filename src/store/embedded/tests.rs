@@ -1,0 +1,292 @@
+use super::*;
+use crate::block_on;
+use crate::otp::TimeStep;
+use crate::store::Row;
+use crate::time::SignedDuration;
+use crate::token::{Budget, Drift, TokenId, TokenState};
+use redb::ReadableTable;
+use std::fs;
+use tempfile::{TempDir, tempdir};
+
+const NOW: Timestamp = Timestamp::from_unix_nanos(1_780_000_000_000_000_000);
+
+fn key(text: &str) -> TokenKey {
+    TokenId::new(text).unwrap().into()
+}
+
+fn state(epoch: u64) -> TokenState {
+    let drift = Drift::from_parts(SignedDuration::ZERO, 124_000_000_000_000, NOW, None);
+    TokenState { epoch, watermark: TimeStep::new(59_333_333), nonce: epoch.to_le_bytes(), drift }
+}
+
+fn enrol(epoch: u64) -> Change {
+    Change::Enrol { state: state(epoch), budget: Budget::full(NOW) }
+}
+
+fn place() -> (TempDir, PathBuf) {
+    let directory = tempdir().unwrap();
+    let path = directory.path().join("tokens.redb");
+    (directory, path)
+}
+
+fn filled(path: &Path, tokens: u64) {
+    let store = EmbeddedStore::open(path).unwrap();
+    for number in 0..tokens {
+        let written = block_on(store.write(&key(&format!("token {number:04}")), enrol(number)));
+        assert_eq!(written.unwrap(), Written::Done);
+    }
+}
+
+#[test]
+fn a_file_has_one_store_at_a_time() {
+    let (_directory, path) = place();
+    let store = EmbeddedStore::open(&path).unwrap();
+    let again = EmbeddedStore::open(&path).unwrap_err();
+    assert!(matches!(&again, OpenError::InUse { path: named } if *named == path), "{again}");
+    drop(store);
+    EmbeddedStore::open(&path).unwrap();
+}
+
+#[test]
+fn making_a_file_leaves_nothing_else_behind_and_lets_nobody_else_read_it() {
+    let (directory, path) = place();
+    drop(EmbeddedStore::open(&path).unwrap());
+    let names: Vec<_> =
+        fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names, ["tokens.redb"]);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o077, 0);
+    }
+}
+
+#[test]
+fn of_many_that_make_a_file_at_once_one_has_it() {
+    let (_directory, path) = place();
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| match EmbeddedStore::open(&path) {
+                Ok(store) => {
+                    block_on(store.write(&key("token"), enrol(1))).unwrap();
+                }
+                Err(error) => assert!(matches!(error, OpenError::InUse { .. }), "{error}"),
+            });
+        }
+    });
+    let store = EmbeddedStore::open(&path).unwrap();
+    assert_eq!(block_on(store.load(&key("token"))).unwrap().row.token, Some(state(1)));
+}
+
+#[test]
+fn what_is_no_store_is_left_alone() {
+    let (directory, path) = place();
+    fs::write(&path, b"").unwrap();
+    assert!(matches!(EmbeddedStore::open(&path), Err(OpenError::Corrupt { .. })));
+    fs::write(&path, b"dear diary".repeat(1_000)).unwrap();
+    let error = EmbeddedStore::open(&path).unwrap_err();
+    assert!(matches!(error, OpenError::NotAStore { .. }), "{error}");
+    assert_eq!(fs::read(&path).unwrap(), b"dear diary".repeat(1_000));
+
+    // Somebody else's database.
+    let other = directory.path().join("other.redb");
+    let database = Database::create(&other).unwrap();
+    drop(database);
+    let error = EmbeddedStore::open(&other).unwrap_err();
+    assert!(matches!(error, OpenError::NotAStore { .. }), "{error}");
+
+    let missing = directory.path().join("no such directory").join("tokens.redb");
+    assert!(matches!(EmbeddedStore::open(&missing), Err(OpenError::Failed { .. })));
+}
+
+#[test]
+fn a_later_release_s_file_is_not_opened() {
+    let (_directory, path) = place();
+    drop(EmbeddedStore::open(&path).unwrap());
+    let database = Database::open(&path).unwrap();
+    let transaction = database.begin_write().unwrap();
+    transaction.open_table(table::META).unwrap().insert(table::SCHEMA, 2).unwrap();
+    transaction.commit().unwrap();
+    drop(database);
+    let error = EmbeddedStore::open(&path).unwrap_err();
+    assert!(matches!(error, OpenError::Schema { found: 2, known: 1, .. }), "{error}");
+}
+
+/// Whatever byte of the file is damaged: an error, or every row as it was. Never another row, and never none.
+#[test]
+fn what_is_damaged_is_never_taken_for_another_row_or_none() {
+    const TOKENS: u64 = 300;
+    let (directory, path) = place();
+    filled(&path, TOKENS);
+    let whole = fs::read(&path).unwrap();
+    let damaged_path = directory.path().join("damaged.redb");
+    let (mut refused, mut unharmed) = (0, 0);
+    let check = |bytes: &[u8]| {
+        fs::write(&damaged_path, bytes).unwrap();
+        let Ok(store) = EmbeddedStore::open(&damaged_path) else { return false };
+        for number in (0..TOKENS).step_by(7) {
+            let row = block_on(store.load(&key(&format!("token {number:04}")))).unwrap().row;
+            assert_eq!(row, Row { token: Some(state(number)), budget: Some(Budget::full(NOW)) });
+        }
+        true
+    };
+    assert!(check(&whole));
+    let mut at = 0;
+    while at < whole.len() {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 1 << (at % 8);
+        if check(&damaged) {
+            unharmed += 1
+        } else {
+            refused += 1
+        }
+        at += 397;
+    }
+    for length in [whole.len() / 2, whole.len() - 4096, 4096, 100] {
+        assert!(!check(&whole[..length]), "cut to {length} bytes");
+    }
+    assert!(refused > 20, "{refused} refused, {unharmed} unharmed");
+}
+
+/// An entry that says something else than one of ours would, in a database that is whole.
+#[test]
+fn an_entry_that_is_not_understood_is_an_error_for_that_token_alone() {
+    let (_directory, path) = place();
+    filled(&path, 3);
+    let database = Database::open(&path).unwrap();
+    let transaction = database.begin_write().unwrap();
+    {
+        let mut rows = transaction.open_table(ROWS).unwrap();
+        let kept = rows.get(&b"token 0001"[..]).unwrap().unwrap().value().to_vec();
+        rows.insert(&b"token 0001"[..], &kept[..kept.len() - 1]).unwrap();
+        let orphan = crate::store::row::encode(&Row { token: Some(state(9)), budget: None });
+        rows.insert(&b"account\0orphan"[..], orphan.as_slice()).unwrap();
+        rows.insert(&b"tokenless"[..], orphan.as_slice()).unwrap();
+    }
+    transaction.commit().unwrap();
+    drop(database);
+
+    let store = EmbeddedStore::open(&path).unwrap();
+    let orphan = TokenKey::new(TokenId::new("orphan").unwrap(), TokenId::new("account").unwrap());
+    for damaged in [&key("token 0001"), &orphan, &key("tokenless")] {
+        for _ in 0..2 {
+            let loaded = block_on(store.load(damaged));
+            assert!(matches!(loaded, Err(StoreError::Corrupt { .. })), "{loaded:?}");
+            let written = block_on(store.write(damaged, enrol(1)));
+            assert!(matches!(written, Err(StoreError::Corrupt { .. })), "{written:?}");
+        }
+    }
+    assert_eq!(block_on(store.load(&key("token 0002"))).unwrap().row.token, Some(state(2)));
+    assert_eq!(block_on(store.write(&key("token 0002"), Change::Remove)).unwrap(), Written::Done);
+    let scanned = block_on(store.scan(&mut |_| ControlFlow::Continue(())));
+    assert!(matches!(scanned, Err(StoreError::Corrupt { .. })), "{scanned:?}");
+}
+
+#[test]
+fn a_disk_that_does_not_answer_in_time_is_a_refusal_and_loads_go_on() {
+    let (_directory, path) = place();
+    let store = EmbeddedStore::builder(&path)
+        .deadline(Duration::from_millis(50))
+        .cache_bytes(1 << 20)
+        .open()
+        .unwrap();
+    block_on(store.write(&key("a"), enrol(1))).unwrap();
+    // The writer waits for this transaction to end.
+    let stuck = store.database.begin_write().unwrap();
+    std::thread::scope(|scope| {
+        for name in ["b", "c", "d"] {
+            let store = &store;
+            scope.spawn(move || {
+                let written = block_on(store.write(&key(name), enrol(2)));
+                assert!(matches!(written, Err(StoreError::TimedOut { .. })), "{written:?}");
+            });
+        }
+    });
+    assert_eq!(block_on(store.load(&key("a"))).unwrap().row.token, Some(state(1)));
+    drop(stuck);
+    assert_eq!(block_on(store.write(&key("a"), Change::Remove)).unwrap(), Written::Done);
+}
+
+#[test]
+fn nothing_works_once_the_writer_has_ended() {
+    let (_directory, path) = place();
+    let store = EmbeddedStore::open(&path).unwrap();
+    block_on(store.write(&key("a"), enrol(1))).unwrap();
+    let ended = |answer: Result<(), StoreError>| {
+        let error = answer.unwrap_err();
+        assert!(
+            matches!(error, StoreError::Failed { .. }) && error.to_string().contains("open the store again")
+        );
+    };
+    ended(block_on(store.writer.write(Task::Panic)).map(drop));
+    ended(block_on(store.load(&key("a"))).map(drop));
+    ended(block_on(store.write(&key("a"), Change::Remove)).map(drop));
+    ended(block_on(store.set_not_before(NOW)));
+    ended(block_on(store.scan(&mut |_| ControlFlow::Continue(()))));
+    drop(store);
+    let store = EmbeddedStore::open(&path).unwrap();
+    assert_eq!(block_on(store.load(&key("a"))).unwrap().row.token, Some(state(1)), "as it was answered");
+}
+
+#[test]
+fn more_than_it_keeps_up_with_is_refused() {
+    let (_directory, path) = place();
+    let store = EmbeddedStore::open(&path).unwrap();
+    let stuck = store.database.begin_write().unwrap();
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    let names: Vec<_> = (0..20_000).map(|number| key(&format!("token {number}"))).collect();
+    let mut writes: Vec<_> = names.iter().map(|key| store.write(key, enrol(1))).collect();
+    let overloaded = writes.iter_mut().filter_map(|write| match write.as_mut().poll(&mut context) {
+        Poll::Ready(answer) => Some(answer),
+        Poll::Pending => None,
+    });
+    let overloaded: Vec<_> = overloaded.collect();
+    assert!((10_000..12_000).contains(&overloaded.len()), "{}", overloaded.len());
+    for answer in overloaded {
+        assert!(matches!(answer, Err(StoreError::Overloaded { .. })), "{answer:?}");
+    }
+    drop(stuck);
+    drop(writes);
+    drop(store);
+    // Dropped futures, and yet whole: what was queued was written before the store closed.
+    let store = EmbeddedStore::open(&path).unwrap();
+    let mut enrolled = 0;
+    block_on(store.scan(&mut |record| {
+        assert_eq!(record.state, state(1));
+        enrolled += 1;
+        ControlFlow::Continue(())
+    }))
+    .unwrap();
+    assert!((8_000..=10_000).contains(&enrolled), "{enrolled}");
+}
+
+#[test]
+fn a_store_may_be_dropped_by_whom_its_answer_wakes() {
+    use std::sync::Mutex;
+    use std::task::{Context, Wake, Waker};
+    struct Drops(Mutex<Option<Arc<EmbeddedStore>>>);
+    impl Wake for Drops {
+        fn wake(self: Arc<Self>) {
+            drop(self.0.lock().unwrap().take());
+        }
+    }
+    let (_directory, path) = place();
+    let store = Arc::new(EmbeddedStore::open(&path).unwrap());
+    let answer = answer::Answer::new();
+    drop(answer.clone());
+    let task = Task::Change(key("a"), enrol(1));
+    let kept = Arc::clone(&store);
+    // The future's own borrow of the store would outlive it: what is polled is the answer, as `write` does.
+    let mut comes = Box::pin(answer.clone().come());
+    let waker = Waker::from(Arc::new(Drops(Mutex::new(Some(kept)))));
+    assert!(comes.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    store.writer.queue_for_test(task, answer);
+    drop(store);
+    while comes.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
+        std::thread::yield_now();
+    }
+    drop(waker);
+    while matches!(EmbeddedStore::open(&path), Err(OpenError::InUse { .. })) {
+        std::thread::yield_now();
+    }
+}

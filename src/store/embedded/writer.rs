@@ -1,0 +1,318 @@
+//! One thread writes, many writes at a time.
+//!
+//! Durability costs a wait for the disk, as long for one write as for a thousand. So what came while the disk was busy goes
+//! into one transaction, and each write is answered once that is durable. Without load a write waits for itself alone.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use redb::{Database, ReadableTable};
+
+use crate::store::{Change, StoreError, Written};
+use crate::time::os::OsClock;
+use crate::time::{LocalClock, RawInstant, SignedDuration, Timestamp};
+use crate::token::TokenKey;
+
+use super::STORE;
+use super::answer::Answer;
+use super::table::{self, Fault, META, NOT_BEFORE, ROWS};
+
+/// The most writes in one transaction: some milliseconds of work, about as long as the disk takes.
+const MOST_AT_ONCE: usize = 1_024;
+
+/// The most that wait. Somebody waits for each of them, and at the pace of a slow disk this is a second.
+const MOST_WAITING: usize = 8_192;
+
+pub(super) enum Task {
+    Change(TokenKey, Change),
+    NotBefore(Timestamp),
+    #[cfg(test)]
+    Panic,
+}
+
+type Answered = Answer<Result<Written, StoreError>>;
+
+/// Whom to tell, and since when they have waited.
+struct Promise {
+    answer: Answered,
+    since: RawInstant,
+    overdue: bool,
+}
+
+#[derive(Default)]
+struct Queue {
+    waiting: VecDeque<(Task, Promise)>,
+    /// What the present transaction is for: older than all that waits.
+    working: Vec<Promise>,
+    closing: bool,
+    /// The watch sleeps until it's told that there is something to watch.
+    watch_sleeps: bool,
+}
+
+struct Shared {
+    queue: Mutex<Queue>,
+    /// For the writer: there is something to write, or it's time to end.
+    work: Condvar,
+    /// For the watch: there is something that may become overdue, or it's time to end.
+    watch: Condvar,
+    deadline: Duration,
+    /// What holds for all rows, or why nothing works any more.
+    standing: RwLock<Result<Option<Timestamp>, Stopped>>,
+}
+
+/// Why nothing works any more.
+#[derive(Clone, Debug, thiserror::Error)]
+enum Stopped {
+    #[error("a write failed and isn't known to be on the disk: {0}; open the store again")]
+    WriteFailed(Arc<str>),
+    #[error("the thread that writes has ended: open the store again")]
+    Ended,
+}
+
+impl From<Stopped> for StoreError {
+    fn from(stopped: Stopped) -> Self {
+        Self::Failed { store: STORE, source: stopped.into() }
+    }
+}
+
+/// The threads, until [closed](Self::close).
+pub(super) struct Writer {
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Writer {
+    pub(super) fn start(
+        database: Arc<Database>,
+        not_before: Option<Timestamp>,
+        deadline: Duration,
+    ) -> std::io::Result<Self> {
+        let shared = Arc::new(Shared {
+            queue: Mutex::default(),
+            work: Condvar::new(),
+            watch: Condvar::new(),
+            deadline,
+            standing: RwLock::new(Ok(not_before)),
+        });
+        let mut writer = Self { shared: Arc::clone(&shared), threads: Vec::with_capacity(2) };
+        let named = |name: &str| thread::Builder::new().name(name.into());
+        let end = End(Arc::clone(&shared));
+        writer.threads.push(named("skewgate-writer").spawn(move || end.0.write_until_closed(&database))?);
+        writer.threads.push(named("skewgate-watch").spawn(move || shared.watch_until_closed())?);
+        Ok(writer)
+    }
+
+    /// What holds for all rows, unless nothing works any more.
+    pub(super) fn not_before(&self) -> Result<Option<Timestamp>, StoreError> {
+        let standing = self.shared.standing.read().unwrap_or_else(PoisonError::into_inner);
+        standing.clone().map_err(Into::into)
+    }
+
+    /// Does `task`, and is ready once that is durable. It is queued when this is polled for the first time.
+    pub(super) async fn write(&self, task: Task) -> Result<Written, StoreError> {
+        self.not_before()?;
+        let answer = Answer::new();
+        self.shared.queue(task, answer.clone())?;
+        answer.come().await
+    }
+
+    #[cfg(test)]
+    pub(super) fn queue_for_test(&self, task: Task, answer: Answered) {
+        self.shared.queue(task, answer).unwrap();
+    }
+}
+
+impl Writer {
+    /// Writes what is waiting and ends the threads.
+    pub(super) fn close(&mut self) {
+        self.shared.lock().closing = true;
+        self.shared.work.notify_all();
+        self.shared.watch.notify_all();
+        let here = thread::current().id();
+        for thread in self.threads.drain(..) {
+            // A waker may drop the last store on one of these threads, which then ends by itself.
+            if thread.thread().id() != here {
+                // What it panicked with was reported when it did.
+                let _ = thread.join();
+            }
+        }
+    }
+}
+
+/// Where one thread was started and the other couldn't be.
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// However the writer ends, nobody waits for it for ever.
+struct End(Arc<Shared>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.0.stop(Stopped::Ended);
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn queue(&self, task: Task, answer: Answered) -> Result<(), StoreError> {
+        let promise = Promise { answer, since: OsClock.raw(), overdue: false };
+        let mut queue = self.lock();
+        // Under this lock the writer ends: what is queued now is either written or answered by `stop`.
+        if let Err(stopped) = &*self.standing.read().unwrap_or_else(PoisonError::into_inner) {
+            return Err(stopped.clone().into());
+        }
+        if queue.waiting.len() >= MOST_WAITING {
+            return Err(StoreError::Overloaded { store: STORE, waiting: MOST_WAITING });
+        }
+        let wake_writer = queue.waiting.is_empty();
+        let wake_watch = std::mem::take(&mut queue.watch_sleeps);
+        queue.waiting.push_back((task, promise));
+        drop(queue);
+        if wake_writer {
+            self.work.notify_one();
+        }
+        if wake_watch {
+            self.watch.notify_one();
+        }
+        Ok(())
+    }
+
+    /// From now on nothing works.
+    fn stop(&self, why: Stopped) {
+        let mut queue = self.lock();
+        let mut standing = self.standing.write().unwrap_or_else(PoisonError::into_inner);
+        if standing.is_ok() {
+            *standing = Err(why.clone());
+        }
+        drop(standing);
+        queue.closing = true;
+        let mut promises = std::mem::take(&mut queue.working);
+        promises.extend(queue.waiting.drain(..).map(|(_, promise)| promise));
+        drop(queue);
+        self.watch.notify_all();
+        for promise in promises {
+            promise.answer.give(Err(why.clone().into()));
+        }
+    }
+
+    fn write_until_closed(&self, database: &Database) {
+        while let Some(tasks) = self.next_tasks() {
+            match commit(database, tasks) {
+                Ok((answers, not_before)) => self.answer(answers, not_before),
+                Err(error) => return self.stop(Stopped::WriteFailed(error.to_string().into())),
+            }
+        }
+    }
+
+    /// The next transaction's; `None` where all is done and the store closes.
+    fn next_tasks(&self) -> Option<Vec<Task>> {
+        let mut queue = self.lock();
+        while queue.waiting.is_empty() {
+            if queue.closing {
+                return None;
+            }
+            queue = self.work.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+        let count = queue.waiting.len().min(MOST_AT_ONCE);
+        let (tasks, promises) = queue.waiting.drain(..count).unzip();
+        queue.working = promises;
+        Some(tasks)
+    }
+
+    fn answer(&self, answers: Vec<Result<Written, StoreError>>, not_before: Option<Timestamp>) {
+        if not_before.is_some()
+            && let Ok(kept) = &mut *self.standing.write().unwrap_or_else(PoisonError::into_inner)
+        {
+            *kept = not_before.max(*kept);
+        }
+        let promises = std::mem::take(&mut self.lock().working);
+        for (promise, answer) in promises.into_iter().zip(answers) {
+            promise.answer.give(answer);
+        }
+    }
+
+    /// Answers what takes too long. What waits then is not written any more; what is under way may be.
+    fn watch_until_closed(&self) {
+        let mut queue = self.lock();
+        while !queue.closing {
+            let working = queue.working.iter().filter(|promise| !promise.overdue);
+            let Some(oldest) = working.chain(queue.waiting.front().map(|(_, promise)| promise)).next() else {
+                queue.watch_sleeps = true;
+                queue = self.watch.wait(queue).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            let left = SignedDuration::from(self.deadline) - (OsClock.raw() - oldest.since);
+            if left > SignedDuration::ZERO {
+                let waited = self.watch.wait_timeout(queue, left.unsigned_abs());
+                queue = waited.unwrap_or_else(PoisonError::into_inner).0;
+                continue;
+            }
+            let answer = match queue.working.iter_mut().find(|promise| !promise.overdue) {
+                Some(promise) => {
+                    promise.overdue = true;
+                    Some(promise.answer.clone())
+                }
+                None => queue.waiting.pop_front().map(|(_, promise)| promise.answer),
+            };
+            drop(queue);
+            if let Some(answer) = answer {
+                answer.give(Err(StoreError::TimedOut { store: STORE, deadline: self.deadline }));
+            }
+            queue = self.lock();
+        }
+    }
+}
+
+/// What came of each task, and the latest `not_before` among them.
+type Committed = (Vec<Result<Written, StoreError>>, Option<Timestamp>);
+
+/// Does all tasks in one transaction. After an error it isn't known what is on the disk, and redb wants to be opened again.
+fn commit(database: &Database, tasks: Vec<Task>) -> Result<Committed, redb::Error> {
+    let mut transaction = database.begin_write()?;
+    // Another wait for the disk, and worth it. With one phase an opening after a crash takes the transaction before, if the last
+    // one doesn't look whole: were that for any other reason than that it was cut short, accepted codes would be forgotten.
+    transaction.set_two_phase_commit(true);
+    let (mut answers, mut latest, mut changed) = (Vec::with_capacity(tasks.len()), None, false);
+    {
+        let mut entries = transaction.open_table(ROWS)?;
+        let mut meta = transaction.open_table(META)?;
+        for task in tasks {
+            answers.push(match task {
+                Task::Change(key, change) => match table::write(&mut entries, &key, change) {
+                    Ok((written, wrote)) => {
+                        changed |= wrote;
+                        Ok(written)
+                    }
+                    Err(Fault::Database(error)) => return Err(error),
+                    Err(fault) => Err(fault.into()),
+                },
+                Task::NotBefore(moment) => {
+                    let kept = meta.get(NOT_BEFORE)?.map(|nanos| nanos.value());
+                    let nanos = kept.max(Some(moment.as_unix_nanos()));
+                    if let Some(nanos) = nanos.filter(|_| nanos != kept) {
+                        meta.insert(NOT_BEFORE, nanos)?;
+                        changed = true;
+                    }
+                    latest = latest.max(nanos.map(Timestamp::from_unix_nanos));
+                    Ok(Written::Done)
+                }
+                #[cfg(test)]
+                Task::Panic => panic!("as if there were a mistake in it"),
+            });
+        }
+    }
+    if changed {
+        transaction.commit()?;
+    } else {
+        transaction.abort()?;
+    }
+    Ok((answers, latest))
+}
