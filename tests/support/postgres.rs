@@ -196,7 +196,7 @@ impl Postgres {
 
     /// `pg_dump`, in its custom format.
     pub(crate) fn dump(&self, options: &[&str]) -> PathBuf {
-        let file = self.dir.path().join("dump");
+        let file = self.dump_file();
         run(program("pg_dump")
             .args(["-F", "c", "-d"])
             .arg(self.parameters("admin"))
@@ -204,6 +204,11 @@ impl Postgres {
             .arg("-f")
             .arg(&file));
         file
+    }
+
+    /// Where the last dump is.
+    pub(crate) fn dump_file(&self) -> PathBuf {
+        self.dir.path().join("dump")
     }
 
     /// `pg_restore`.

@@ -1,0 +1,191 @@
+//! Yesterday's rows, put back around the store: seen at the next login, in the round trip that it makes anyway.
+
+use super::*;
+use skewgate::store::Replaced;
+
+fn service(server: &Postgres) -> (Service, Arc<PostgresStore>) {
+    let runtime = runtime();
+    let parameters = prepare(&runtime, server);
+    let store = Arc::new(connect(patient(), &parameters));
+    (Service::on(runtime, store.clone()), store)
+}
+
+fn replaced(service: &Service, store: &PostgresStore) -> Option<Replaced> {
+    service.runtime.block_on(store.load(token().key())).expect("the server answers").replaced
+}
+
+/// The drill of the documents: a backup, logins after it, the backup restored, and what used codes are worth then.
+fn drill(restore: impl FnOnce(&Postgres)) {
+    let server = Postgres::start();
+    let (service, store) = service(&server);
+    service.logs_in(10, &one(0));
+    restore_after(&server, || service.logs_in(100, &one(90)), restore);
+    assert_eq!(replaced(&service, &store), Some(Replaced::Restored));
+    // Used after the backup was made, and still in the window. The rows know nothing of it.
+    assert!(matches!(service.refuses(105, &one(90)).reason(), Reason::StoreReplaced));
+    assert_eq!(replaced(&service, &store), None, "settled");
+    for second in [105, 106, 120, 180, 300, 400] {
+        let refused = service.refuses(second, &one(second - 15));
+        assert!(
+            matches!(refused.reason(), Reason::WatermarkAhead { .. } | Reason::Replay),
+            "{second}: {}",
+            refused.reason()
+        );
+    }
+    let resynchronised = service.runtime.block_on(service.gate.resynchronise(&token(), &two(400)));
+    let refused = resynchronised.expect_err("it has to wait");
+    assert!(matches!(refused.reason(), Reason::TooEarlyToResynchronise { .. }), "{}", refused.reason());
+    service.logs_in(600, &one(590));
+    service.logs_in(700, &one(690));
+}
+
+/// Dumps, lets something happen, and restores.
+fn restore_after(server: &Postgres, meanwhile: impl FnOnce(), restore: impl FnOnce(&Postgres)) {
+    server.dump(&["-n", "skewgate"]);
+    meanwhile();
+    restore(server);
+}
+
+#[test]
+#[ignore = "needs PostgreSQL: ./tests/run"]
+fn tables_dropped_and_restored() {
+    drill(|server| server.restore(&server.dump_file(), &["--clean", "--if-exists"]));
+}
+
+#[test]
+#[ignore = "needs PostgreSQL: ./tests/run"]
+fn tables_emptied_and_filled() {
+    drill(|server| {
+        server.psql("TRUNCATE skewgate.skewgate_token, skewgate.skewgate_store");
+        server.restore(&server.dump_file(), &["--data-only"]);
+    });
+}
+
+#[test]
+#[ignore = "needs PostgreSQL: ./tests/run"]
+fn rows_deleted_and_filled() {
+    drill(|server| {
+        server.psql("DELETE FROM skewgate.skewgate_token; DELETE FROM skewgate.skewgate_store");
+        server.restore(&server.dump_file(), &["--data-only"]);
+    });
+}
+
+#[test]
+#[ignore = "needs PostgreSQL: ./tests/run"]
+fn the_row_that_knows_the_tables_is_lost() {
+    drill(|server| {
+        server.psql("TRUNCATE skewgate.skewgate_token, skewgate.skewgate_store");
+        server.restore(&server.dump_file(), &["--data-only"]);
+        server.psql("DELETE FROM skewgate.skewgate_store");
+    });
+}
+
+/// The same names, numbers and transactions as in the first one: only the server's own identifier differs.
+#[test]
+#[ignore = "needs PostgreSQL: ./tests/run"]
+fn a_new_server_with_the_old_rows() {
+    let (old, new) = (Postgres::start(), Postgres::start());
+    let (service, _) = service(&old);
+    service.logs_in(10, &one(0));
+    let dump = old.dump(&["-n", "skewgate"]);
+    service.logs_in(100, &one(90));
+    new.psql("CREATE ROLE app LOGIN NOSUPERUSER");
+    new.restore(&dump, &[]);
+    let store = Arc::new(connect(patient(), &new.parameters("app")));
+    let gate = Validator::builder(store.clone(), service.time.clone()).build().expect("random bytes");
+    let moved = Service { runtime: runtime(), time: service.time.clone(), gate };
+    assert_eq!(replaced(&moved, &store), Some(Replaced::Restored));
+    assert!(matches!(moved.refuses(105, &one(90)).reason(), Reason::StoreReplaced));
+    assert!(matches!(moved.refuses(106, &one(90)).reason(), Reason::WatermarkAhead { .. } | Reason::Replay));
+    moved.logs_in(600, &one(590));
+}
+
+/// A new timeline begins in the same way in both cases: what it is taken for is the operator's to say.
+#[test]
+#[ignore = "needs PostgreSQL: ./tests/run"]
+fn a_base_backup_is_recovered() {
+    let mut server = Postgres::start();
+    let (service, store) = service(&server);
+    service.logs_in(10, &one(0));
+    let backup = server.base_backup();
+    service.logs_in(100, &one(90));
+    server.recover(backup);
+    assert_eq!(replaced(&service, &store), Some(Replaced::Restored));
+    let trusting = connect(patient().promotions_are_failovers(true), &server.parameters("app"));
+    assert_eq!(replaced(&service, &trusting), Some(Replaced::Failover));
+    assert!(matches!(service.refuses(105, &one(90)).reason(), Reason::StoreReplaced));
+    assert!(matches!(
+        service.refuses(106, &one(90)).reason(),
+        Reason::WatermarkAhead { .. } | Reason::Replay
+    ));
+    service.logs_in(600, &one(590));
+}
+
+#[test]
+#[ignore = "needs PostgreSQL: ./tests/run"]
+fn a_standby_takes_over() {
+    let mut server = Postgres::start();
+    let (service, _) = service(&server);
+    let standby = server.standby("second");
+    server.psql("ALTER SYSTEM SET synchronous_standby_names = 'second'");
+    server.reload();
+    let builder = patient().synchronous_standbys(true).promotions_are_failovers(true);
+    let synchronous = Arc::new(connect(builder.clone(), &server.parameters("app")));
+    let gate = Validator::builder(synchronous, service.time.clone()).build().expect("random bytes");
+    let service = Service { gate, ..service };
+    service.logs_in(100, &one(90));
+    server.crash();
+
+    let second = Arc::new(connect(builder, &standby.parameters("app")));
+    let gate = Validator::builder(second.clone(), service.time.clone()).build().expect("random bytes");
+    let service = Service { gate, ..service };
+    let refused = service.refuses(105, &one(90));
+    assert!(refused.reason().to_string().contains("standby, expected the primary"), "{}", refused.reason());
+    standby.promote();
+    assert_eq!(replaced(&service, &second), Some(Replaced::Failover));
+    // It has no standby itself, as yet: nothing that it is told is on two disks.
+    let refused = service.refuses(106, &one(90));
+    let text = refused.reason().to_string();
+    assert!(text.contains("synchronous_standby_names is empty"), "{text}");
+
+    let alone = Arc::new(connect(patient().promotions_are_failovers(true), &standby.parameters("app")));
+    let gate = Validator::builder(alone.clone(), service.time.clone()).build().expect("random bytes");
+    let service = Service { gate, ..service };
+    assert_eq!(replaced(&service, &alone), None, "it was written down for all that");
+    assert!(matches!(
+        service.refuses(108, &one(90)).reason(),
+        Reason::WatermarkAhead { .. } | Reason::Replay
+    ));
+    // A minute or two, not five: nothing was resynchronised that the new primary doesn't know of.
+    service.logs_in(250, &one(240));
+}
+
+/// What an administrator does from day to day is no restore, but for what writes all rows anew.
+#[test]
+#[ignore = "needs PostgreSQL: ./tests/run"]
+fn what_is_no_restore() {
+    let mut server = Postgres::start();
+    let (service, store) = service(&server);
+    for script in [
+        "VACUUM skewgate.skewgate_token",
+        "VACUUM FREEZE skewgate.skewgate_token",
+        "VACUUM FREEZE skewgate.skewgate_store",
+        "ANALYZE",
+        "REINDEX TABLE skewgate.skewgate_token",
+        "ALTER TABLE skewgate.skewgate_token SET (fillfactor = 90)",
+        "CHECKPOINT",
+    ] {
+        server.psql(script);
+        assert_eq!(replaced(&service, &store), None, "{script}");
+    }
+    server.stop();
+    server.run();
+    assert_eq!(replaced(&service, &store), None, "a restart");
+    server.crash();
+    server.run();
+    assert_eq!(replaced(&service, &store), None, "a crash");
+    server.psql("VACUUM FULL skewgate.skewgate_token");
+    assert_eq!(replaced(&service, &store), Some(Replaced::Restored), "a false alarm, and a safe one");
+    assert!(matches!(service.refuses(105, &one(90)).reason(), Reason::StoreReplaced));
+    service.logs_in(600, &one(590));
+}

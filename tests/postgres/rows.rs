@@ -1,0 +1,118 @@
+//! What the table holds.
+
+use std::ops::ControlFlow;
+
+use super::*;
+use skewgate::store::{ManageStore, StoreError};
+
+/// Rows that this crate never writes, as somebody with a text editor might: an error, never an absent token, and never another
+/// one.
+#[test]
+#[ignore = "needs PostgreSQL: ./tests/run"]
+fn hostile_rows() {
+    let (runtime, server) = (runtime(), Postgres::start());
+    let parameters = prepare(&runtime, &server);
+    let service = Service::on(runtime, Arc::new(connect(patient(), &parameters)));
+    let table = "skewgate.skewgate_token";
+    let hostile = [
+        "epoch = -1",
+        "epoch = NULL",
+        "watermark = -1",
+        "nonce = NULL",
+        "drift_mean = NULL",
+        "drift_variance = NULL",
+        "drift_updated = NULL",
+        "drift_outlier = NULL",
+        "drift_outlier = 9223372036854775808",
+        "drift_outlier = 9999999999999999999",
+        "failures = -1",
+        "failures = 4294967296",
+        "failures = 'NaN'",
+        "failures = NULL",
+        "blind_full_at = NULL",
+        "partial_full_at = NULL",
+        "failures = NULL, blind_full_at = NULL, partial_full_at = NULL",
+    ];
+    for set in hostile {
+        let statement = format!("UPDATE {table} SET {set} WHERE id = 'user-42'");
+        assert!(!server.allows("app", &statement), "a constraint has nothing against {set}");
+    }
+    for constraint in ["whole", "range"] {
+        server.psql(&format!("ALTER TABLE {table} DROP CONSTRAINT skewgate_token_{constraint}"));
+    }
+    server.psql(&format!("CREATE TABLE kept AS TABLE {table}"));
+    let corrupt = |what: &str| {
+        let store = connect(patient(), &parameters);
+        let error = service.runtime.block_on(store.load(token().key())).expect_err(what);
+        assert!(matches!(error, StoreError::Corrupt { .. }), "{what}: {error}");
+        let mut visit = |_| ControlFlow::Continue(());
+        // Without a primary key's column there is no row of this name.
+        if what != "epoch = NULL" {
+            let error = service.runtime.block_on(store.scan(&mut visit)).expect_err(what);
+            assert!(matches!(error, StoreError::Corrupt { .. }), "{what}: {error}");
+        }
+        assert!(matches!(service.refuses(10, &one(0)).reason(), Reason::StoreFailed(_)), "{what}");
+    };
+    for set in hostile {
+        server.psql(&format!("UPDATE {table} SET {set} WHERE id = 'user-42'"));
+        corrupt(set);
+        server.psql(&format!("DELETE FROM {table}; INSERT INTO {table} SELECT * FROM kept"));
+    }
+    // Another type is another table.
+    server.psql("DROP VIEW skewgate.skewgate_token_view");
+    for (column, kind) in [("watermark", "text"), ("blind_full_at", "double precision"), ("nonce", "integer")]
+    {
+        server.psql(&format!("UPDATE {table} SET nonce = 1; ALTER TABLE {table} ALTER {column} TYPE {kind}"));
+        corrupt(column);
+        server.psql(&format!("ALTER TABLE {table} ALTER {column} TYPE bigint USING {column}::bigint"));
+    }
+}
+
+/// Times that people can read, and numbers as they are.
+#[test]
+#[ignore = "needs PostgreSQL: ./tests/run"]
+fn an_operator_can_read_it() {
+    let (runtime, server) = (runtime(), Postgres::start());
+    let parameters = prepare(&runtime, &server);
+    let service = Service::on(runtime, Arc::new(connect(patient(), &parameters)));
+    service.logs_in(0, &one(0));
+    let columns = "id, budget, enrolled, watermark, drift_updated, failures, drift_outlier_seconds IS NULL";
+    let row =
+        server.psql(&format!("SET timezone = 'UTC'; SELECT {columns} FROM skewgate.skewgate_token_view"));
+    assert_eq!(row, "user-42|user-42|t|59343840|2026-06-01 12:00:00+00|0|t");
+    let undescribed = server.psql(
+        "SELECT c.relname, a.attname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0
+         WHERE c.relnamespace = 'skewgate'::regnamespace AND c.relkind = 'r' AND a.attname <> 'one'
+         AND (col_description(c.oid, a.attnum) IS NULL OR obj_description(c.oid) IS NULL)",
+    );
+    assert_eq!(undescribed, "", "columns without a comment");
+}
+
+/// What a million tokens take is a matter of gigabytes or not. With the ids in order; an index that was filled at random takes
+/// 10 bytes more, until it is built anew.
+#[test]
+#[ignore = "needs PostgreSQL: ./tests/run"]
+fn a_token_takes_less_than_160_bytes() {
+    let (runtime, server) = (runtime(), Postgres::start());
+    let parameters = prepare(&runtime, &server);
+    // One that the store has written, a hundred thousand times.
+    let service = Service::on(runtime, Arc::new(connect(patient(), &parameters)));
+    service.logs_in(0, &one(0));
+    server.psql(
+        "UPDATE skewgate.skewgate_token SET id = 'user-00000000000';
+         INSERT INTO skewgate.skewgate_token (id, epoch, watermark, nonce, drift_mean, drift_variance, drift_updated, drift_outlier,
+            blind_full_at, partial_full_at, failures)
+         SELECT 'user-' || lpad(n::text, 11, '0'), epoch, watermark, nonce, drift_mean, drift_variance, drift_updated, drift_outlier,
+            blind_full_at, partial_full_at, failures
+         FROM skewgate.skewgate_token, generate_series(1, 99999) n",
+    );
+    server.psql("VACUUM ANALYZE skewgate.skewgate_token");
+    let tokens = server.psql("SELECT count(*) FROM skewgate.skewgate_token WHERE octet_length(id) = 16");
+    assert_eq!(tokens, "100000");
+    let bytes: f64 = server
+        .psql("SELECT pg_total_relation_size('skewgate.skewgate_token') / 100000.0")
+        .parse()
+        .expect("a number");
+    println!("{bytes} bytes a token");
+    assert!(bytes < 160.0, "{bytes} bytes a token");
+}
