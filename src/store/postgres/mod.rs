@@ -1,6 +1,48 @@
-//! States in PostgreSQL.
+//! States in PostgreSQL: for several nodes, or for a service that has it anyway.
+//!
+//! ```no_run
+//! use skewgate::store::postgres::PostgresStore;
+//! use skewgate::time::os::SystemTime;
+//! use skewgate::validator::Validator;
+//! use std::{sync::Arc, time::Duration};
+//!
+//! # async fn start() -> Result<(), Box<dyn std::error::Error>> {
+//! let store = PostgresStore::connect("host=/run/postgresql user=login dbname=accounts".parse()?)?;
+//! store.migrate().await?;
+//! // Better: a `monitor::Monitor`.
+//! let clock = SystemTime::with_max_error(Duration::from_secs(1));
+//! let gate = Validator::builder(Arc::new(store), Arc::new(clock)).build()?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! **A login takes two round trips**: one statement reads the row, one changes it. Every write is a single conditional statement, its
+//! own transaction, which is committed before it is answered; nothing is locked and no transaction is open between the two. Price and
+//! burnt steps of a failure are one statement too, also where a token shares the budget of its account.
+//!
+//! **Durability is checked, not hoped for**: with each write the server says what it was committed under. `synchronous_commit = off`
+//! or `fsync = off` is [`PostgresError::NotDurable`], and so a refusal. With standbys, demand that they are waited for
+//! ([`PostgresBuilder::synchronous_standbys`]): otherwise a failover forgets what was committed last.
+//!
+//! **Restores are noticed**, whoever makes them: see [`restore`].
+//!
+//! **Each operation has a deadline**, 500 ms by default, getting a connection included. A connection that wasn't heard of in time is
+//! closed, as is one whose future was dropped; connections that were lost are made again. What changes nothing is asked for
+//! again when its connection is found to be closed, within the deadline; a write isn't.
+//!
+//! It needs a runtime of tokio with its timer: from code that isn't async, that runtime's `Handle::block_on`, never
+//! [`block_on`](crate::block_on). PostgreSQL 15 is tested. The isolation must be READ COMMITTED, which is the default. TLS is the caller's:
+//! [`PostgresBuilder::connect`] takes any connector of tokio-postgres.
+//!
+//! # The tables
+//!
+//! [`MIGRATION`] makes them, with comments on every column, and a view with readable times (`skewgate_token_view`); timestamps are bigints
+//! of nanoseconds, since PostgreSQL's own have microseconds. A token takes 158 bytes with ids of 16 bytes that come in order, its index
+//! included; 168 with ids that are random, until the index is built anew. The role of a service needs
+//! no more than the rights that the migration names.
 
 mod builder;
+mod columns;
 mod error;
 mod lease;
 mod row;
@@ -10,6 +52,9 @@ mod statements;
 pub use builder::PostgresBuilder;
 pub use error::PostgresError;
 pub use schema::{SchemaName, SchemaNameError};
+
+#[doc = include_str!("RESTORE.md")]
+pub mod restore {}
 
 use std::future::Future;
 use std::ops::ControlFlow;
@@ -21,10 +66,11 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Config, NoTls, Row as PgRow};
 
 use crate::otp::TimeStep;
-use crate::time::{SignedDuration, Timestamp};
-use crate::token::{Bucket, Budget, Charge, Drift, TokenKey, TokenState};
+use crate::time::Timestamp;
+use crate::token::TokenKey;
 
 use super::{Change, Loaded, ManageStore, Record, Replaced, StateStore, StoreError, StoreFuture, Written};
+use columns::{BudgetColumns, DriftColumns, TokenColumns, prices, signed};
 use lease::Lease;
 use row::Outcome;
 use statements::{Changes, Statements};
@@ -294,85 +340,4 @@ impl ManageStore for PostgresStore {
 
 fn failed(error: PostgresError) -> StoreError {
     StoreError::Failed { store: NAME, source: Box::new(error) }
-}
-
-/// What is drawn with 63 bits.
-fn signed(epoch: u64) -> Result<i64, StoreError> {
-    i64::try_from(epoch).map_err(|_| StoreError::OutOfRange {
-        store: NAME,
-        what: format!("the epoch {epoch}: at most {} fits", i64::MAX),
-    })
-}
-
-/// From when a bucket pays, and how much in nanoseconds of its refill: blind, then partial. For the one that doesn't pay,
-/// what changes nothing.
-fn prices(charge: Charge, from: Timestamp) -> [(i64, i64); 2] {
-    let epoch = Timestamp::from_unix_nanos(0);
-    let cost = Budget::full(epoch).charge(charge, epoch).full_at(charge.bucket).as_unix_nanos();
-    [Bucket::Blind, Bucket::Partial]
-        .map(|bucket| if bucket == charge.bucket { (from.as_unix_nanos(), cost) } else { (i64::MIN, 0) })
-}
-
-/// A drift as it is kept.
-struct DriftColumns {
-    mean: i64,
-    variance: i64,
-    updated: i64,
-    outlier: Option<i64>,
-}
-
-impl DriftColumns {
-    fn new(drift: &Drift) -> Self {
-        Self {
-            mean: drift.mean().as_nanos(),
-            variance: drift.variance().cast_signed(),
-            updated: drift.updated().as_unix_nanos(),
-            outlier: drift.outlier().map(SignedDuration::as_nanos),
-        }
-    }
-
-    const fn parameters(&self) -> [&(dyn ToSql + Sync); 4] {
-        [&self.mean, &self.variance, &self.updated, &self.outlier]
-    }
-}
-
-/// A token as it is kept.
-struct TokenColumns {
-    epoch: i64,
-    watermark: Option<i64>,
-    nonce: i64,
-    drift: DriftColumns,
-}
-
-impl TokenColumns {
-    fn new(state: &TokenState) -> Result<Self, StoreError> {
-        Ok(Self {
-            epoch: signed(state.epoch)?,
-            watermark: state.watermark.map(TimeStep::get),
-            nonce: i64::from_le_bytes(state.nonce),
-            drift: DriftColumns::new(&state.drift),
-        })
-    }
-
-    const fn parameters(&self) -> [&(dyn ToSql + Sync); 7] {
-        let [mean, variance, updated, outlier] = self.drift.parameters();
-        [&self.epoch, &self.watermark, &self.nonce, mean, variance, updated, outlier]
-    }
-}
-
-/// A budget as it is kept.
-struct BudgetColumns {
-    blind: i64,
-    partial: i64,
-    failures: i64,
-}
-
-impl BudgetColumns {
-    fn new(budget: &Budget) -> Self {
-        Self {
-            blind: budget.full_at(Bucket::Blind).as_unix_nanos(),
-            partial: budget.full_at(Bucket::Partial).as_unix_nanos(),
-            failures: i64::from(budget.failures()),
-        }
-    }
 }

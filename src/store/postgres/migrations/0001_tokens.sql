@@ -30,7 +30,8 @@ CREATE TABLE skewgate_token (
         AND (epoch IS NOT NULL OR (watermark IS NULL AND budget = ''))
         AND num_nulls(blind_full_at, partial_full_at, failures) = CASE budget WHEN '' THEN 0 ELSE 3 END),
     CONSTRAINT skewgate_token_range CHECK (
-        epoch >= 0 AND watermark >= 0 AND failures BETWEEN 0 AND 4294967295)
+        epoch >= 0 AND watermark >= 0 AND failures BETWEEN 0 AND 4294967295
+        AND (drift_outlier = 'NaN' OR drift_outlier BETWEEN -9223372036854775808 AND 9223372036854775807))
 );
 
 COMMENT ON TABLE skewgate_token IS
