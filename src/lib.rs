@@ -62,6 +62,7 @@
 //! | --- | --- | --- | --- |
 //! | `ntp` | yes | [`ntp`] and [`monitor`]: the only code that opens sockets | where the time comes from elsewhere |
 //! | `embedded` | no | [`store::EmbeddedStore`]: states in one file of this machine | where another store is used |
+//! | `postgres` | no | `store::postgres`: states in PostgreSQL, for several nodes | where another store is used |
 //! | `migration` | no | `otp::import::migration`: Google Authenticator's exports | where nobody's tokens are imported |
 //! | `pskc` | no | `otp::import::pskc`: hardware tokens (RFC 6030) | where tokens are apps |
 //! | `qr` | no | `otp::qr`: QR codes as SVG, PNG and text | where a browser draws them |
