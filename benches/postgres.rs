@@ -1,0 +1,88 @@
+//! Logins over PostgreSQL beside a bare loop of the same two round trips, in turns in one run: `cargo bench --bench postgres --features
+//! postgres`. The server is started for it, on loopback, with its own settings.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::cast_precision_loss,
+    missing_docs,
+    reason = "a benchmark fails by panicking, and its figures are rounded"
+)]
+
+#[path = "../tests/support/postgres.rs"]
+#[allow(dead_code, reason = "the tests use all of it")]
+mod server;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use server::Postgres;
+use skewgate::otp::{Secret, Totp};
+use skewgate::store::postgres::PostgresStore;
+use skewgate::time::os::OsClock;
+use skewgate::time::sim::SimTime;
+use skewgate::time::{LocalClock, TimeInterval, TimeSource, Timestamp};
+use skewgate::token::{Token, TokenId};
+use skewgate::validator::{Attempt, Validator};
+use tokio::runtime::Builder;
+use tokio_postgres::NoTls;
+
+const TURNS: usize = 20;
+const LOGINS: i64 = 100;
+
+fn main() {
+    let server = Postgres::start();
+    let parameters = server.parameters("admin");
+    let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let store = PostgresStore::builder().deadline(Duration::from_secs(10));
+        let store = Arc::new(store.connect(parameters.parse().unwrap(), NoTls).unwrap());
+        store.migrate().await.unwrap();
+        let start = Timestamp::from_unix_seconds(1_780_315_200).unwrap();
+        let time = Arc::new(SimTime::new(TimeInterval::around(start, Duration::from_millis(10))));
+        let gate = Validator::builder(store, time.clone()).build().unwrap();
+        let totp = Totp::builder(&Secret::from_bytes(b"12345678901234567890").unwrap()).build().unwrap();
+        let token = Token::new(TokenId::new("user-00000000042").unwrap(), totp.clone());
+        let code = || Attempt::one(totp.code_at(totp.step_at(time.now().unwrap().midpoint()).unwrap()));
+        gate.enrol(&token, &code()).await.unwrap();
+
+        // What a service without a library would do.
+        let (client, connection) = tokio_postgres::connect(&parameters, NoTls).await.unwrap();
+        tokio::spawn(connection);
+        client
+            .batch_execute(
+                "CREATE TABLE bare (id text PRIMARY KEY, step bigint, mean bigint, variance bigint, updated bigint);
+                 INSERT INTO bare VALUES ('user-00000000042', 0, 0, 0, 0)",
+            )
+            .await
+            .unwrap();
+        let select = client.prepare("SELECT * FROM bare WHERE id = $1").await.unwrap();
+        let update = "UPDATE bare SET step = $2, mean = $2, variance = $2, updated = $2
+            WHERE id = $1 AND step < $2 RETURNING 1";
+        let update = client.prepare(update).await.unwrap();
+
+        let (mut ours, mut bare, mut step) = (Vec::new(), Vec::new(), 0);
+        for _ in 0..TURNS {
+            let begin = OsClock.raw();
+            for _ in 0..LOGINS {
+                time.advance(Duration::from_secs(30));
+                assert!(gate.validate(Some(&token), &code()).await.is_accepted());
+            }
+            let middle = OsClock.raw();
+            for _ in 0..LOGINS {
+                step += 1;
+                client.query_one(&select, &[&"user-00000000042"]).await.unwrap();
+                client.query_one(&update, &[&"user-00000000042", &step]).await.unwrap();
+            }
+            let end = OsClock.raw();
+            ours.push((middle - begin).as_nanos() / LOGINS);
+            bare.push((end - middle).as_nanos() / LOGINS);
+        }
+        ours.sort_unstable();
+        bare.sort_unstable();
+        let (ours, bare) = (ours[TURNS / 2], bare[TURNS / 2]);
+        println!(
+            "median of {TURNS} turns of {LOGINS}: a login {ours} ns, the bare loop {bare} ns, rate {:.2} of the bare loop's",
+            bare as f64 / ours as f64
+        );
+    });
+}
