@@ -4,7 +4,6 @@
 #![expect(
     clippy::unwrap_used,
     clippy::cast_precision_loss,
-    missing_docs,
     reason = "a benchmark fails by panicking, and its figures are rounded"
 )]
 
