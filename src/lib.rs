@@ -53,7 +53,7 @@
 //!
 //! # What it does not do
 //!
-//! It doesn't set any clock (chrony does that well), doesn't store secrets or users, doesn't limit requests for each client address,
+//! It doesn't set any clock (chrony does that well), doesn't store secrets or users (`seal` encrypts secrets for the table that does), doesn't limit requests for each client address,
 //! and sees through no majority of lying time servers. Plain NTP is not authenticated.
 //!
 //! # Features
@@ -65,6 +65,7 @@
 //! | `postgres` | no | `store::postgres`: states in PostgreSQL, for several nodes | where another store is used |
 //! | `migration` | no | `otp::import::migration`: Google Authenticator's exports | where nobody's tokens are imported |
 //! | `pskc` | no | `otp::import::pskc`: hardware tokens (RFC 6030) | where tokens are apps |
+//! | `seal` | no | `seal`: secrets encrypted for the user table | where something else encrypts them |
 //! | `qr` | no | `otp::qr`: QR codes as SVG, PNG and text | where a browser draws them |
 //! | `serde` | no | `otp::secret_base32`, to write secrets down where a field says so | where no secret is stored as text |
 //! | `backup` | no | `store::backup`: a store's tokens as lines of JSON, out and in | where a database's own backups are enough |
@@ -95,6 +96,9 @@ pub mod monitor;
 #[cfg(feature = "ntp")]
 pub mod ntp;
 pub mod otp;
+#[cfg(feature = "seal")]
+#[cfg_attr(docsrs, doc(cfg(feature = "seal")))]
+pub mod seal;
 pub mod store;
 pub mod time;
 pub mod token;

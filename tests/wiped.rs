@@ -274,3 +274,70 @@ fn drawing_a_qr_code_leaves_no_piece_of_it() {
     let dropped = drop_and_look(again);
     assert_eq!(dropped, (false, false, 1, 0));
 }
+
+#[cfg(feature = "seal")]
+mod seal {
+    use super::*;
+    use skewgate::seal::{Binding, KeyRing, Sealed, SealingKey};
+    use skewgate::token::TokenId;
+
+    const SEALING_KEY: &[u8; 32] = b"\x92sealing key of thirty-two bytes";
+
+    /// How many blocks `work` gave back, and how many of them had one of `secrets`.
+    fn blocks_of<T>(secrets: &[&[u8]], work: impl FnOnce() -> T) -> (usize, usize) {
+        look_for(secrets);
+        let (freed, found) = (BLOCKS.with(Cell::get), BLOCKS_WITH_NEEDLES.with(Cell::get));
+        drop(work());
+        let seen = (BLOCKS.with(Cell::get) - freed, BLOCKS_WITH_NEEDLES.with(Cell::get) - found);
+        look_for(&[]);
+        seen
+    }
+
+    #[test]
+    fn a_dropped_key_leaves_no_byte() {
+        let key = SealingKey::from_bytes("k", SEALING_KEY).unwrap();
+        // From both ends, so that no part is wiped without the other.
+        let parts = [&SEALING_KEY[..], &SEALING_KEY[24..]];
+        let copy = key.clone();
+        look_for(&parts);
+        // The name is shared with the copy.
+        assert_eq!(drop_and_look(key), (false, false, 1, 0));
+        let ring = KeyRing::new(copy).with(SealingKey::from_bytes("old", SEALING_KEY).unwrap()).unwrap();
+        look_for(&parts);
+        // Two keys, two names, the list of older ones.
+        assert_eq!(drop_and_look(ring), (false, false, 5, 0));
+    }
+
+    #[test]
+    fn reading_and_printing_a_key_leaves_no_key_and_no_text() {
+        let key = SealingKey::from_bytes("k", SEALING_KEY).unwrap();
+        let base64 = key.expose_base64().to_string();
+        let hex: String = SEALING_KEY.iter().map(|byte| format!("{byte:02x}")).collect();
+        let wrong = format!("{}*", &base64[..42]);
+        let (freed, found) = blocks_of(&[SEALING_KEY, base64.as_bytes(), hex.as_bytes()], || {
+            drop(SealingKey::from_base64("k", &base64).unwrap());
+            drop(SealingKey::from_hex("k", &hex).unwrap());
+            drop(key.expose_base64());
+            assert!(SealingKey::from_base64("k", &wrong).is_err());
+        });
+        assert!(freed >= 4, "{freed} blocks: the search is not on the way");
+        assert_eq!(found, 0);
+    }
+
+    #[test]
+    fn sealing_and_opening_leave_neither_secret_nor_key() {
+        let ring = KeyRing::new(SealingKey::from_bytes("k", SEALING_KEY).unwrap());
+        let secret = Secret::from_bytes(KEY).unwrap();
+        let binding = Binding::builder(TokenId::new("ada").unwrap(), 0).build().unwrap();
+        let sealed = ring.seal(&secret, &binding).unwrap();
+        let text = sealed.to_string();
+        let (freed, found) = blocks_of(&[SEALING_KEY, KEY, &KEY[12..]], || {
+            drop(ring.seal(&secret, &binding).unwrap());
+            drop(ring.open(&Sealed::parse(&text).unwrap(), &binding).unwrap());
+            drop(ring.open_token(&sealed, &binding).unwrap());
+            drop(ring.reseal(&sealed, &binding).unwrap());
+        });
+        assert!(freed >= 10, "{freed} blocks: the search is not on the way");
+        assert_eq!(found, 0);
+    }
+}

@@ -171,6 +171,22 @@ impl Totp {
     pub(super) const fn hotp(&self) -> &Hotp {
         &self.hotp
     }
+
+    /// Period and T0 in seconds.
+    #[cfg(feature = "seal")]
+    pub(crate) const fn timing(&self) -> (i64, i64) {
+        (self.period_seconds, self.t0_seconds)
+    }
+
+    /// With what [`TotpBuilder::timing`] checked.
+    pub(crate) fn with_timing(
+        secret: &Secret,
+        algorithm: Algorithm,
+        format: Format,
+        (period_seconds, t0_seconds): (i64, i64),
+    ) -> Self {
+        Self { hotp: Hotp::new(secret, algorithm, format), period_seconds, t0_seconds }
+    }
 }
 
 impl fmt::Debug for Totp {
@@ -258,7 +274,12 @@ impl TotpBuilder<'_> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn build(self) -> Result<Totp, TotpError> {
-        let Self { secret, algorithm, format, period, t0 } = self;
+        let timing = Self::timing(self.period, self.t0)?;
+        Ok(Totp::with_timing(self.secret, self.algorithm, self.format, timing))
+    }
+
+    /// Period and T0 in seconds, where a token can have them.
+    pub(crate) fn timing(period: Duration, t0: Timestamp) -> Result<(i64, i64), TotpError> {
         let in_range = (Duration::from_secs(1)..=Totp::MAX_PERIOD).contains(&period);
         if !in_range || period.subsec_nanos() != 0 {
             return Err(TotpError::Period { got: period });
@@ -268,11 +289,7 @@ impl TotpBuilder<'_> {
         if t0.as_unix_nanos() % NANOS_PER_SECOND != 0 {
             return Err(TotpError::T0 { got: t0 });
         }
-        Ok(Totp {
-            hotp: Hotp::new(secret, algorithm, format),
-            period_seconds,
-            t0_seconds: t0.as_unix_seconds(),
-        })
+        Ok((period_seconds, t0.as_unix_seconds()))
     }
 }
 
