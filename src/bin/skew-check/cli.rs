@@ -7,6 +7,7 @@ use std::time::Duration;
 use anstream::ColorChoice;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::explain::ExplainOptions;
 use skewgate::ntp::{AllowList, Announcement, Family, Network, Options, Pace, RateLimit, Service, Source};
 
 /// Whose clock is wrong, by how much, and how surely.
@@ -27,6 +28,12 @@ const EXIT_STATUS: &str = "Exit status: 0 ok, 1 warning, 2 critical, 3 unknown (
 pub(crate) enum Command {
     /// Compare this host's clock with time sources.
     Probe(ProbeOptions),
+    /// Find out why a one-time code was refused, or whether it would be.
+    ///
+    /// Looks for the code in the day around the time at which it was tried, computes the window that the validator would
+    /// use, and says how far off the token's clock is and what to do about it. Nothing is written anywhere, and nothing is
+    /// charged to anybody. The secret is read from a file or standard input, never from the command line.
+    Explain(ExplainOptions),
     /// Serve this host's system clock over NTP, so that it can be measured where no NTP server runs.
     ///
     /// Answers clients of NTP versions 3 and 4, and sets no clock. It measures nothing either: how right this
@@ -51,30 +58,8 @@ pub(crate) struct ProbeOptions {
     /// 24 hours of the end of a month: use sources that all smear, or none that does.
     #[arg(long, value_name = "SOURCE")]
     smeared: Vec<Source>,
-    /// How many replies to ask of each source.
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1_000))]
-    samples: u32,
-    /// The pause between two requests to one source.
-    #[arg(long, value_name = "DUR", default_value = "200ms", value_parser = pause)]
-    interval: humantime::Duration,
-    /// How long to wait for a reply; a request without one is sent a second time.
-    #[arg(long, value_name = "DUR", default_value = "1s", value_parser = positive)]
-    timeout: humantime::Duration,
-    /// How many of the sources must agree [default: more than half of them].
-    #[arg(long, value_name = "N")]
-    quorum: Option<usize>,
-    /// Demand that so many of the sources that answer may lie without the interval becoming untrue.
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    tolerate: usize,
-    /// Believe a source that no other bears out.
-    #[arg(long)]
-    allow_single: bool,
-    /// Use IPv4 only.
-    #[arg(short = '4', long, conflicts_with = "ipv6")]
-    ipv4: bool,
-    /// Use IPv6 only.
-    #[arg(short = '6', long)]
-    ipv6: bool,
+    #[command(flatten)]
+    asking: AskingOptions,
     /// An offset beyond this, either way, is a warning.
     #[arg(long, value_name = "DUR", default_value = "100ms", value_parser = duration)]
     pub(crate) warning: humantime::Duration,
@@ -99,6 +84,42 @@ impl ProbeOptions {
         self.sources.iter().cloned().chain(smeared).collect()
     }
 
+    /// How to ask them.
+    pub(crate) const fn asking(&self) -> &AskingOptions {
+        &self.asking
+    }
+}
+
+/// How sources are asked, and when they are believed.
+#[derive(Debug, Args)]
+pub(crate) struct AskingOptions {
+    /// How many replies to ask of each source.
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    samples: u32,
+    /// The pause between two requests to one source.
+    #[arg(long, value_name = "DUR", default_value = "200ms", value_parser = pause)]
+    interval: humantime::Duration,
+    /// How long to wait for a reply; a request without one is sent a second time.
+    #[arg(long, value_name = "DUR", default_value = "1s", value_parser = positive)]
+    timeout: humantime::Duration,
+    /// How many of the sources must agree [default: more than half of them].
+    #[arg(long, value_name = "N")]
+    quorum: Option<usize>,
+    /// Demand that so many of the sources that answer may lie without the interval becoming untrue.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    tolerate: usize,
+    /// Believe a source that no other bears out.
+    #[arg(long)]
+    allow_single: bool,
+    /// Use IPv4 only.
+    #[arg(short = '4', long, conflicts_with = "ipv6")]
+    ipv4: bool,
+    /// Use IPv6 only.
+    #[arg(short = '6', long)]
+    ipv6: bool,
+}
+
+impl AskingOptions {
     /// The same for the library.
     pub(crate) fn measurement(&self) -> Options {
         Options {
@@ -120,7 +141,7 @@ impl ProbeOptions {
         }
     }
 
-    /// How long it takes when every source answers at once.
+    /// How long that takes when every source answers at once.
     pub(crate) fn shortest(&self) -> Duration {
         Duration::from(self.interval).saturating_mul(self.samples - 1)
     }
@@ -187,7 +208,7 @@ fn listen_address(text: &str) -> Result<SocketAddr, &'static str> {
     text.parse().map_err(|_| "write an address and a port, such as 192.0.2.1:123, 0.0.0.0:123 or [::]:123")
 }
 
-fn duration(text: &str) -> Result<humantime::Duration, &'static str> {
+pub(crate) fn duration(text: &str) -> Result<humantime::Duration, &'static str> {
     text.parse().map_err(|_| "write a whole number and its unit, such as 250ms, 2s or 1m")
 }
 
@@ -197,7 +218,7 @@ fn pause(text: &str) -> Result<humantime::Duration, &'static str> {
     if *length < Duration::from_millis(10) { Err("it must be at least 10ms") } else { Ok(length) }
 }
 
-fn positive(text: &str) -> Result<humantime::Duration, &'static str> {
+pub(crate) fn positive(text: &str) -> Result<humantime::Duration, &'static str> {
     let length = duration(text)?;
     if length.is_zero() { Err("it must be longer than nothing") } else { Ok(length) }
 }

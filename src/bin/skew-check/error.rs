@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use skewgate::clock::RulesError;
 
+use crate::explain::ExplainError;
 use crate::output::Status;
 
 /// Why a command could not do its work. Findings about clocks are results, not errors.
@@ -15,6 +16,8 @@ pub(crate) enum CliError {
     Rules(#[from] RulesError),
     #[error("--warning ({warning}) is above --critical ({critical}): the warning must come first")]
     Thresholds { warning: humantime::Duration, critical: humantime::Duration },
+    #[error("{0}")]
+    Explain(#[from] ExplainError),
     #[error("the demonstration could not {step}: {detail}")]
     Demo { step: &'static str, detail: String },
     #[error("can't answer on {address}: {error}")]
@@ -32,8 +35,14 @@ impl CliError {
     fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Listen { address, error } => listen_hint(*address, error.kind()),
-            Self::Rules(RulesError::SingleSource) => Some("--allow-single allows it"),
-            Self::Rules(RulesError::ImpossibleQuorum { .. }) => Some("--quorum sets it"),
+            Self::Rules(RulesError::SingleSource)
+            | Self::Explain(ExplainError::Rules(RulesError::SingleSource)) => {
+                Some("--allow-single allows it")
+            }
+            Self::Rules(RulesError::ImpossibleQuorum { .. })
+            | Self::Explain(ExplainError::Rules(RulesError::ImpossibleQuorum { .. })) => {
+                Some("--quorum sets it")
+            }
             Self::Demo { .. } => Some("it needs nothing but UDP and threads on 127.0.0.1"),
             _ => None,
         }

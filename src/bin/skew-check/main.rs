@@ -1,11 +1,12 @@
 //! `skew-check`: whose clock is wrong, by how much, and how surely.
 //!
 //! Results go to standard output, diagnostics to standard error. Exit status: 0 ok, 1 warning, 2 critical,
-//! 3 unknown, which includes wrong usage.
+//! 3 unknown, which includes wrong usage. `explain`: 0 where a code would be accepted, 1 where not, 3 unknown.
 
 mod cli;
 mod demo;
 mod error;
+mod explain;
 mod output;
 mod probe;
 mod respond;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
     cli.color.write_global();
     let done = match &cli.command {
         Command::Probe(options) => probe::run(options),
+        Command::Explain(options) => explain::run(options),
         Command::Respond(options) => respond::run(options),
         Command::Demo => demo::run(),
     };

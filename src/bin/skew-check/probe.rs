@@ -64,8 +64,8 @@ fn measured(options: &ProbeOptions) -> Result<Finding, CliError> {
     if thresholds.warning > thresholds.critical {
         return Err(CliError::Thresholds { warning: options.warning, critical: options.critical });
     }
-    if options.shortest() >= PATIENCE && !options.quiet && std::io::stderr().is_terminal() {
-        let shortest = humantime::format_duration(Duration::from_secs(options.shortest().as_secs()));
+    if options.asking().shortest() >= PATIENCE && !options.quiet && std::io::stderr().is_terminal() {
+        let shortest = humantime::format_duration(Duration::from_secs(options.asking().shortest().as_secs()));
         anstream::eprintln!("asking {} sources, at least {shortest} ...", options.sources().len());
     }
     let finding = probe(options, thresholds, &OsClock)?;
@@ -82,7 +82,7 @@ fn probe(
     thresholds: Thresholds,
     clock: &dyn LocalClock,
 ) -> Result<Finding, RulesError> {
-    let measurement = measure(&options.sources(), &options.measurement(), clock)?;
+    let measurement = measure(&options.sources(), &options.asking().measurement(), clock)?;
     let known = match measurement.estimate {
         Ok(estimate) => clock_of(estimate, &measurement).map_err(|error| error.to_string()),
         Err(error) => Err(error.to_string()),
@@ -97,7 +97,7 @@ fn probe(
     Ok(Finding { status, reason, clock, measurement, thresholds })
 }
 
-fn clock_of(estimate: ClockEstimate, measurement: &Measurement) -> Result<Clock, TimeError> {
+pub(crate) fn clock_of(estimate: ClockEstimate, measurement: &Measurement) -> Result<Clock, TimeError> {
     let (reading, suspended) = (&measurement.reading, measurement.suspended);
     Ok(Clock {
         estimate,

@@ -1,5 +1,7 @@
 //! How results are shown.
 
+pub(crate) mod explain_json;
+pub(crate) mod explain_text;
 pub(crate) mod json;
 pub(crate) mod nagios;
 pub(crate) mod text;

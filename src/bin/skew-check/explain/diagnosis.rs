@@ -1,0 +1,301 @@
+//! What is the matter with a code: pure, with the validator's own *admit* and *judge*.
+
+use std::time::Duration;
+
+use skewgate::clock::OffsetInterval;
+use skewgate::otp::{Code, Consecutive, TimeStep, Totp};
+use skewgate::time::{SignedDuration, TimeInterval, Timestamp};
+use skewgate::token::{Measurement, Odds};
+use skewgate::validator::decide::{Decision, Purpose, Standing, admit, judge};
+use skewgate::validator::{Policy, Reason};
+use skewgate::window::Window;
+
+use super::ExplainError;
+use super::key::Key;
+use super::search::{Alternative, alternative, fits};
+
+/// A fit further off than this may well be luck: what else would explain the code is looked for, too.
+const FAR: Duration = Duration::from_secs(3600);
+
+/// Everything that the answer depends on.
+pub(crate) struct Case<'c> {
+    pub(crate) key: &'c Key,
+    pub(crate) totp: &'c Totp,
+    pub(crate) codes: &'c [Code],
+    pub(crate) policy: &'c Policy,
+    pub(crate) standing: &'c Standing,
+    /// True time when the code was tried, or why it isn't known.
+    pub(crate) time: Result<TimeInterval, String>,
+    /// What this host's clock showed then.
+    pub(crate) host_clock: Timestamp,
+    pub(crate) search: Duration,
+}
+
+/// The answer.
+#[derive(Debug)]
+pub(crate) struct Diagnosis {
+    pub(crate) cause: Cause,
+    /// The steps at which the validator would look.
+    pub(crate) window: Option<Window>,
+    /// The step at which the codes fit, the nearest to the window of several.
+    pub(crate) fit: Option<Fit>,
+    /// At how many other steps they fit.
+    pub(crate) other_fits: usize,
+    /// The chance that codes that somebody made up fit somewhere in the search.
+    pub(crate) luck: Odds,
+    /// With which other parameters they fit.
+    pub(crate) alternative: Option<Alternative>,
+    /// The steps of several codes, each for itself, where they don't fit together.
+    pub(crate) apart: Vec<Option<TimeStep>>,
+    /// What would help against a clock that is off.
+    pub(crate) remedy: Option<Remedy>,
+}
+
+/// Why the validator would answer as it would.
+#[derive(Debug)]
+pub(crate) enum Cause {
+    Accepted,
+    /// Nobody knows what time it is.
+    TimeUnknown(String),
+    /// Not looked at.
+    NotAdmitted(Reason),
+    /// Fits where codes were used.
+    Replay,
+    /// Several codes, of which the first are dead.
+    PartlyUsed,
+    /// Fits below the window.
+    TooOld,
+    /// Fits above the window.
+    TooNew,
+    /// Fits with other parameters.
+    OtherParameters,
+    /// Fits from the last to the first.
+    WrongOrder,
+    /// Each of them fits, or some do, but not one after the other.
+    NotConsecutive,
+    /// The token's codes look otherwise.
+    OtherFormat,
+    FitsNowhere,
+}
+
+impl Cause {
+    /// For programs.
+    pub(crate) const fn name(&self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::TimeUnknown(_) => "time_unknown",
+            Self::NotAdmitted(reason) => match reason {
+                Reason::ClockUntrusted(_) => "clock_untrusted",
+                Reason::TokenUnsuited(_) => "token_unsuited",
+                Reason::Throttled { .. } => "throttled",
+                Reason::BudgetAhead { .. } => "budget_ahead",
+                Reason::ConsecutiveCodesNeeded { .. } => "consecutive_codes_needed",
+                Reason::WatermarkAhead { .. } => "watermark_ahead",
+                Reason::Locked { .. } => "locked",
+                _ => "not_admitted",
+            },
+            Self::Replay => "replay",
+            Self::PartlyUsed => "partly_used",
+            Self::TooOld => "too_old",
+            Self::TooNew => "too_new",
+            Self::OtherParameters => "other_parameters",
+            Self::WrongOrder => "wrong_order",
+            Self::NotConsecutive => "not_consecutive",
+            Self::OtherFormat => "other_format",
+            Self::FitsNowhere => "fits_nowhere",
+        }
+    }
+}
+
+/// A step at which the codes fit.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fit {
+    pub(crate) step: TimeStep,
+    /// When the token's clock showed it: from here, for a period.
+    pub(crate) shown_from: Timestamp,
+    /// How many steps before the window (negative) or behind it; `None` without a window.
+    pub(crate) steps_off: Option<i64>,
+    /// How far ahead of true time the token's clock is, if the code was typed within the policy's entry delay.
+    pub(crate) ahead: OffsetInterval,
+    /// The same, if it took as long as it does on average.
+    pub(crate) ahead_best: SignedDuration,
+    /// True where it isn't above the watermark.
+    pub(crate) used: bool,
+}
+
+/// What would let in a token whose clock is that far off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Remedy {
+    /// Two consecutive codes.
+    TwoCodes,
+    /// A resynchronisation.
+    Resynchronise,
+    /// Neither: its clock must be set, or it must be enrolled anew.
+    SetClock,
+}
+
+impl Case<'_> {
+    /// True time as well as it is known; without an answer, what this host's clock showed.
+    fn now(&self) -> TimeInterval {
+        match self.time {
+            Ok(now) => now,
+            Err(_) => TimeInterval::around(self.host_clock, Duration::ZERO),
+        }
+    }
+
+    fn count(&self) -> u8 {
+        u8::try_from(self.codes.len()).unwrap_or(u8::MAX)
+    }
+
+    fn window(&self, codes: u8) -> Option<Window> {
+        let drift = &self.standing.token.drift;
+        let (period, t0) = (self.totp.period(), self.totp.t0());
+        Window::compute(self.policy.window(), period, t0, &self.now(), drift, codes).ok()
+    }
+
+    fn watermark(&self) -> Option<TimeStep> {
+        self.standing.token.watermark
+    }
+
+    pub(crate) fn explain(&self) -> Result<Diagnosis, ExplainError> {
+        let now = self.now();
+        let window = self.window(self.count());
+        // Where its codes are expected: what was learned of the token is the middle of the search.
+        let centre = now.midpoint() + self.standing.token.drift.mean();
+        let found = fits(self.totp, self.codes, centre, self.search.into())?;
+        let fit = self.nearest(&found.steps, window.as_ref(), centre);
+        let decided = self.decide()?;
+
+        let far = fit.is_none_or(|fit| (fit.shown_from - centre).unsigned_abs() > FAR);
+        let undecided = matches!(decided, Cause::FitsNowhere);
+        let alternative =
+            if undecided && far { alternative(self.key, self.codes, centre, self.search)? } else { None };
+        let mut apart = Vec::new();
+        let cause = match (decided, fit, &alternative) {
+            (Cause::FitsNowhere, Some(fit), _) => Self::why_outside(&fit),
+            (Cause::FitsNowhere, None, Some(_)) => Cause::OtherParameters,
+            (Cause::FitsNowhere, None, None) => self.why_nowhere(centre, &mut apart)?,
+            (decided, ..) => decided,
+        };
+        let remedy =
+            fit.filter(|_| matches!(cause, Cause::TooOld | Cause::TooNew)).map(|fit| self.remedy(&fit));
+        Ok(Diagnosis {
+            cause,
+            window,
+            fit,
+            other_fits: found.steps.len().saturating_sub(1),
+            luck: found.luck,
+            alternative,
+            apart,
+            remedy,
+        })
+    }
+
+    /// What the validator would say; [`Cause::FitsNowhere`] for what is wrong to it, whatever the reason.
+    fn decide(&self) -> Result<Cause, ExplainError> {
+        let now = match &self.time {
+            Ok(now) => now,
+            Err(why) => return Ok(Cause::TimeUnknown(why.clone())),
+        };
+        let admitted = admit(self.standing, self.policy, self.totp, now, Purpose::LogIn, self.count());
+        let admission = match admitted {
+            Ok(admission) => admission,
+            Err(reason) => return Ok(Cause::NotAdmitted(reason)),
+        };
+        let found = admission.look(self.totp, Consecutive::new(self.codes)?);
+        Ok(match judge(&admission, &found) {
+            Decision::Accept { .. } => Cause::Accepted,
+            Decision::Replay => Cause::Replay,
+            Decision::Wrong { .. } => Cause::FitsNowhere,
+        })
+    }
+
+    const fn why_outside(fit: &Fit) -> Cause {
+        match fit.steps_off {
+            Some(off) if off > 0 => Cause::TooNew,
+            Some(off) if off < 0 => Cause::TooOld,
+            // Inside of the window and refused: a step of theirs is dead.
+            _ => Cause::PartlyUsed,
+        }
+    }
+
+    fn why_nowhere(
+        &self,
+        centre: Timestamp,
+        apart: &mut Vec<Option<TimeStep>>,
+    ) -> Result<Cause, ExplainError> {
+        if self.codes.len() > 1 {
+            let reversed: Vec<Code> = self.codes.iter().rev().cloned().collect();
+            if !fits(self.totp, &reversed, centre, self.search)?.steps.is_empty() {
+                return Ok(Cause::WrongOrder);
+            }
+            for code in self.codes {
+                let found = fits(self.totp, std::slice::from_ref(code), centre, self.search.min(FAR))?;
+                let nearest =
+                    |step: &&TimeStep| (self.totp.step_start(**step) - centre).as_nanos().unsigned_abs();
+                apart.push(found.steps.iter().min_by_key(nearest).copied());
+            }
+            if apart.iter().any(Option::is_some) {
+                return Ok(Cause::NotConsecutive);
+            }
+            apart.clear();
+        }
+        let format = self.totp.format();
+        Ok(if self.codes.iter().all(|code| code.format() == format) {
+            Cause::FitsNowhere
+        } else {
+            Cause::OtherFormat
+        })
+    }
+
+    fn nearest(&self, steps: &[TimeStep], window: Option<&Window>, centre: Timestamp) -> Option<Fit> {
+        let away = |step: &TimeStep| {
+            let off = window.map_or(0, |window| steps_off(window, *step).unsigned_abs());
+            (off, (self.totp.step_start(*step) - centre).as_nanos().unsigned_abs())
+        };
+        let step = *steps.iter().min_by_key(|step| away(step))?;
+        let (now, model) = (self.now(), self.policy.window().drift_model());
+        let (period, t0) = (self.totp.period(), self.totp.t0());
+        let shown_from = self.totp.step_start(step);
+        let shown_until = shown_from + SignedDuration::from(period);
+        // Read between as early as the user may have and the moment at which it was tried.
+        let read_from = now.earliest() - SignedDuration::from(self.policy.window().entry_delay());
+        let ahead = OffsetInterval::new(shown_from - now.latest(), shown_until - read_from)?;
+        Some(Fit {
+            step,
+            shown_from,
+            steps_off: window.map(|window| steps_off(window, step)),
+            ahead,
+            ahead_best: Measurement::new(model, step, period, t0, &now).ahead(),
+            used: self.watermark().is_some_and(|watermark| step <= watermark),
+        })
+    }
+
+    fn remedy(&self, fit: &Fit) -> Remedy {
+        let drift = &self.standing.token.drift;
+        let (period, t0, now) = (self.totp.period(), self.totp.t0(), self.now());
+        let two = self.window(2).is_some_and(|window| window.contains(fit.step));
+        if two && self.count() < 2 {
+            return Remedy::TwoCodes;
+        }
+        let reach = Window::for_resynchronisation(self.policy.window(), period, t0, &now, drift, 2);
+        if reach.is_ok_and(|window| window.contains(fit.step)) {
+            Remedy::Resynchronise
+        } else {
+            Remedy::SetClock
+        }
+    }
+}
+
+/// How many steps before the nearest end of the window (negative) or behind it; 0 inside.
+fn steps_off(window: &Window, step: TimeStep) -> i64 {
+    let off = window.ranges().iter().map(|range| match step.get() {
+        number if number < range.first().get() => number - range.first().get(),
+        number if number > range.last().get() => number - range.last().get(),
+        _ => 0,
+    });
+    off.min_by_key(|off| off.unsigned_abs()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests;

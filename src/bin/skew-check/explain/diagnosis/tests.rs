@@ -1,0 +1,265 @@
+use skewgate::otp::{Algorithm, Digits, Format, Secret};
+use skewgate::token::{Bucket, Budget, Charge, Drift, TokenState};
+
+use super::super::key::{Parameters, Reading};
+use super::*;
+
+/// Noon, 5 s into a step.
+const NOON: i64 = 1_780_315_205;
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_unix_seconds(NOON + seconds).unwrap()
+}
+
+fn key() -> Key {
+    Key {
+        secret: Secret::from_bytes(b"12345678901234567890").unwrap(),
+        parameters: Parameters {
+            algorithm: Algorithm::Sha1,
+            format: Format::default(),
+            period: Duration::from_secs(30),
+            t0: Timestamp::from_unix_nanos(0),
+        },
+        reading: Reading::Base32,
+        others: vec![(Reading::Characters, Secret::from_bytes(b"GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ").unwrap())],
+        warnings: Vec::new(),
+    }
+}
+
+/// What a token shows whose clock is so many seconds ahead.
+fn shown(key: &Key, parameters: &Parameters, ahead: i64) -> Code {
+    let totp = parameters.totp(&key.secret).unwrap();
+    totp.code_at(totp.step_at(at(ahead)).unwrap())
+}
+
+fn step(ahead: i64) -> TimeStep {
+    TimeStep::new((NOON + ahead).div_euclid(30)).unwrap()
+}
+
+struct World {
+    key: Key,
+    standing: Standing,
+    policy: Policy,
+    time: Result<TimeInterval, String>,
+}
+
+impl World {
+    fn new() -> Self {
+        let drift = Drift::from_parts(SignedDuration::ZERO, 0, at(0), None);
+        let token = TokenState { epoch: 0, watermark: None, nonce: [0; 8], drift };
+        Self {
+            key: key(),
+            standing: Standing { token, budget: Budget::full(at(0)), not_before: None },
+            policy: Policy::default(),
+            time: Ok(TimeInterval::around(at(0), Duration::from_millis(10))),
+        }
+    }
+
+    fn explain(&self, codes: &[Code]) -> Diagnosis {
+        let totp = self.key.parameters.totp(&self.key.secret).unwrap();
+        let case = Case {
+            key: &self.key,
+            totp: &totp,
+            codes,
+            policy: &self.policy,
+            standing: &self.standing,
+            time: self.time.clone(),
+            host_clock: at(0),
+            search: Duration::from_secs(86_400),
+        };
+        case.explain().unwrap()
+    }
+
+    /// Codes that a token shows whose clock is so many seconds ahead.
+    fn tried(&self, ahead: &[i64]) -> Diagnosis {
+        let codes: Vec<Code> =
+            ahead.iter().map(|ahead| shown(&self.key, &self.key.parameters, *ahead)).collect();
+        self.explain(&codes)
+    }
+}
+
+fn cause(diagnosis: &Diagnosis) -> &'static str {
+    diagnosis.cause.name()
+}
+
+#[test]
+fn a_right_code_is_accepted_and_its_token_may_be_right() {
+    let found = World::new().tried(&[0]);
+    assert_eq!(cause(&found), "accepted");
+    let fit = found.fit.unwrap();
+    assert_eq!((fit.step, fit.steps_off), (step(0), Some(0)));
+    assert!(fit.ahead.contains(SignedDuration::ZERO));
+    assert_eq!(cause(&World::new().tried(&[-30, 0])), "accepted");
+    // Nobody types a code before it is shown.
+    assert_eq!(cause(&World::new().tried(&[-25])), "accepted");
+}
+
+#[test]
+fn a_clock_that_is_off_is_told_and_its_truth_is_inside() {
+    for (ahead, expected, remedy) in [
+        (-100, "too_old", Remedy::Resynchronise),
+        (100, "too_new", Remedy::Resynchronise),
+        (-3_600, "too_old", Remedy::SetClock),
+        (80_000, "too_new", Remedy::SetClock),
+    ] {
+        let found = World::new().tried(&[ahead]);
+        assert_eq!(cause(&found), expected, "{ahead}");
+        let fit = found.fit.unwrap();
+        assert_eq!(fit.step, step(ahead));
+        // Read as it was tried.
+        assert!(fit.ahead.contains(SignedDuration::from_secs(ahead)), "{ahead}: {fit:?}");
+        assert_eq!(found.remedy, Some(remedy), "{ahead}");
+        let top = step(30).get() - 1;
+        let off = if ahead > 0 { fit.step.get() - top } else { fit.step.get() - step(-35).get() };
+        assert_eq!(fit.steps_off, Some(off), "{ahead}");
+    }
+    // Two codes reach no further than one where nothing is uncertain.
+    assert_eq!(cause(&World::new().tried(&[-130, -100])), "too_old");
+}
+
+#[test]
+fn what_was_learned_of_a_token_moves_its_window() {
+    let mut world = World::new();
+    let settled = 25_000_000_000_000;
+    world.standing.token.drift = Drift::from_parts(SignedDuration::from_secs(600), settled, at(-60), None);
+    let found = world.tried(&[600]);
+    assert_eq!(cause(&found), "accepted");
+    assert_eq!(found.window.unwrap().ranges().len(), 2);
+    // Between both runs: the nearest end counts.
+    let found = world.tried(&[480]);
+    assert_eq!((cause(&found), found.remedy), ("too_old", Some(Remedy::Resynchronise)));
+    assert_eq!(cause(&world.tried(&[120])), "too_new");
+    // So long unseen that only two codes are looked for there.
+    world.standing.token.drift =
+        Drift::from_parts(SignedDuration::from_secs(600), settled, at(-30 * 86_400), None);
+    let found = world.tried(&[600]);
+    assert_eq!((cause(&found), found.remedy), ("too_new", Some(Remedy::TwoCodes)));
+    assert!(found.window.unwrap().learned_left_out());
+    assert_eq!(cause(&world.tried(&[570, 600])), "accepted");
+}
+
+#[test]
+fn used_codes_are_told_from_wrong_ones() {
+    let mut world = World::new();
+    world.standing.token.watermark = Some(step(0));
+    let found = world.tried(&[0]);
+    assert_eq!((cause(&found), found.fit.unwrap().used), ("replay", true));
+    world.standing.token.watermark = Some(step(-30));
+    assert_eq!(cause(&world.tried(&[0])), "accepted");
+    assert_eq!(cause(&world.tried(&[-30, 0])), "partly_used");
+    world.standing.token.watermark = Some(step(600));
+    assert_eq!(cause(&world.tried(&[0])), "watermark_ahead");
+}
+
+#[test]
+fn what_is_not_looked_at_is_told_why_and_where_it_fits_all_the_same() {
+    let mut world = World::new();
+    let dear = Charge { bucket: Bucket::Blind, cost: Odds::from_e12(28_000_000) };
+    world.standing.budget = Budget::full(at(0)).charge(dear, at(0));
+    let found = world.tried(&[0]);
+    assert_eq!(cause(&found), "consecutive_codes_needed");
+    assert_eq!(found.fit.unwrap().step, step(0));
+    assert_eq!(cause(&world.tried(&[-30, 0])), "accepted");
+    let spent = Charge { bucket: Bucket::Blind, cost: Bucket::Blind.capacity() };
+    world.standing.budget = Budget::full(at(0)).charge(spent, at(0));
+    assert_eq!(cause(&world.tried(&[0])), "throttled");
+
+    let mut world = World::new();
+    world.policy = Policy::nist();
+    world.standing.budget = Budget::from_parts(at(0), at(0), 100);
+    assert_eq!(cause(&world.tried(&[0])), "locked");
+
+    let mut world = World::new();
+    world.time = Ok(TimeInterval::around(at(0), Duration::from_secs(60)));
+    let found = world.tried(&[0]);
+    assert_eq!((cause(&found), found.window), ("clock_untrusted", None));
+    assert_eq!(found.fit.unwrap().step, step(0));
+    world.time = Err("no source answered".into());
+    let found = world.tried(&[0]);
+    assert_eq!((cause(&found), found.fit.unwrap().step), ("time_unknown", step(0)));
+
+    let mut world = World::new();
+    world.key.parameters.format = Digits::TEN.into();
+    assert_eq!(cause(&world.tried(&[0])), "token_unsuited");
+}
+
+#[test]
+fn other_parameters_are_found() {
+    let world = World::new();
+    let own = &world.key.parameters;
+    for parameters in [
+        Parameters { algorithm: Algorithm::Sha256, ..own.clone() },
+        Parameters { algorithm: Algorithm::Sha512, format: Digits::EIGHT.into(), ..own.clone() },
+        Parameters { period: Duration::from_secs(60), ..own.clone() },
+        Parameters { format: Format::Steam, ..own.clone() },
+    ] {
+        let found = world.explain(&[shown(&world.key, &parameters, 0)]);
+        assert_eq!(cause(&found), "other_parameters", "{parameters:?}");
+        let other = found.alternative.unwrap();
+        assert_eq!(
+            (other.parameters.algorithm, other.parameters.format, other.parameters.period),
+            (parameters.algorithm, parameters.format, parameters.period)
+        );
+        assert_eq!(other.reading, Reading::Base32);
+        assert!(other.luck > Odds::of_guess(1, 22, 1) && other.luck < Odds::from_e12(10_000_000_000));
+    }
+    let (reading, secret) = &world.key.others[0];
+    let totp = own.totp(secret).unwrap();
+    let found = world.explain(&[totp.code_at(step(0))]);
+    assert_eq!((cause(&found), found.alternative.unwrap().reading), ("other_parameters", *reading));
+}
+
+#[test]
+fn what_fits_nowhere_is_told_apart() {
+    let world = World::new();
+    let code = |text: &str| Code::parse(text).unwrap();
+    // Chosen so that they fit nowhere within the day.
+    assert_eq!(cause(&world.explain(&[code("000000")])), "fits_nowhere");
+    assert_eq!(cause(&world.explain(&[code("00000001")])), "other_format");
+    assert_eq!(cause(&world.tried(&[0, -30])), "wrong_order");
+    let found = world.tried(&[-90, 0]);
+    assert_eq!((cause(&found), &found.apart[..]), ("not_consecutive", &[Some(step(-90)), Some(step(0))][..]));
+    // Each of them is right, and nothing is made of that but an explanation.
+    let found = world.tried(&[0, 0]);
+    assert_eq!((cause(&found), &found.apart[..]), ("not_consecutive", &[Some(step(0)); 2][..]));
+    let half = [shown(&world.key, &world.key.parameters, 0), code("000000")];
+    assert_eq!(world.explain(&half).apart, [Some(step(0)), None]);
+}
+
+/// The nearest of several: two steps with one code.
+#[test]
+fn of_two_fits_the_nearer_counts() {
+    let world = World::new();
+    let totp = world.key.parameters.totp(&world.key.secret).unwrap();
+    let mut first_seen = std::collections::HashMap::new();
+    let (near, far) = (-2_880..2_880)
+        .map(|number| step(0).get() + number)
+        .find_map(|number| {
+            let code = totp.code_at(TimeStep::new(number).unwrap()).expose().to_string();
+            first_seen.insert(code, number).map(|earlier| (earlier, number))
+        })
+        .map(|(one, other)| {
+            let distance = |number: i64| (number - step(0).get()).abs();
+            if distance(one) < distance(other) { (one, other) } else { (other, one) }
+        })
+        .expect("5760 codes of a million: some two are equal");
+    let found = world.explain(&[totp.code_at(TimeStep::new(far).unwrap())]);
+    assert_eq!((found.fit.unwrap().step.get(), found.other_fits), (near, 1));
+}
+
+#[test]
+fn the_reasons_have_the_names_of_the_events() {
+    let names: Vec<_> = skewgate::event::Outcome::ALL.iter().map(|outcome| outcome.name()).collect();
+    let mut world = World::new();
+    world.standing.token.watermark = Some(step(0));
+    assert!(names.contains(&cause(&world.tried(&[0]))));
+    for reason in [
+        Reason::Locked { failures: 1 },
+        Reason::Throttled { retry_after: FAR },
+        Reason::BudgetAhead { retry_after: FAR },
+        Reason::ConsecutiveCodesNeeded { count: 2 },
+        Reason::WatermarkAhead { retry_after: FAR },
+    ] {
+        assert!(names.contains(&Cause::NotAdmitted(reason).name()));
+    }
+}

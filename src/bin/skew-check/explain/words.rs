@@ -1,0 +1,249 @@
+//! What was found, and what to do about it, in sentences.
+
+use std::time::Duration;
+
+use skewgate::clock::OffsetInterval;
+use skewgate::otp::Format;
+use skewgate::time::SignedDuration;
+use skewgate::validator::Reason;
+
+use super::diagnosis::Remedy;
+use super::search::Alternative;
+use super::{Cause, Finding, Fit, Reading};
+
+/// All time zones are whole numbers of quarters of an hour apart, and nearly all of halves.
+const ZONE: i64 = 1_800;
+/// A clock that is off by a time zone and no more than this was set by hand to another zone.
+const ZONE_SLACK: i64 = 90;
+
+/// What the validator would answer, and why.
+pub(crate) fn sentence(finding: &Finding) -> String {
+    let diagnosis = &finding.diagnosis;
+    let what = if finding.codes.len() > 1 { "the codes" } else { "the code" };
+    let (is, fits, belongs) =
+        if finding.codes.len() > 1 { ("are", "fit", "belong") } else { ("is", "fits", "belongs") };
+    let off = |fit: &Fit| {
+        let steps = fit.steps_off.unwrap_or(0).unsigned_abs();
+        let length = finding.parameters.period.saturating_mul(u32::try_from(steps).unwrap_or(u32::MAX));
+        format!("{} ({})", count(steps, "step"), span(length))
+    };
+    match (&diagnosis.cause, &diagnosis.fit) {
+        (Cause::Accepted, Some(fit)) => format!("{what} {fits} step {}, inside of the window", fit.step),
+        (Cause::Accepted, None) => format!("{what} {fits}"),
+        (Cause::TimeUnknown(why), _) => format!("it isn't known what time it is: {why}"),
+        (Cause::NotAdmitted(reason), Some(fit)) => {
+            format!("{what} {fits} step {}, but would not be looked at: {reason}", fit.step)
+        }
+        (Cause::NotAdmitted(reason), None) => {
+            format!("{what} would not be looked at, and {fits} nowhere near: {reason}")
+        }
+        (Cause::Replay, _) => {
+            format!("{what} {fits} where codes are dead: used before, or older than one that was used")
+        }
+        (Cause::PartlyUsed, _) => {
+            "the codes fit inside of the window, but not all of them above the watermark: one was used before"
+                .into()
+        }
+        (Cause::TooOld, Some(fit)) => {
+            format!("{what} {belongs} to a time before the window: {} too old", off(fit))
+        }
+        (Cause::TooNew, Some(fit)) => {
+            format!("{what} {belongs} to a time after the window: {} too new", off(fit))
+        }
+        (Cause::TooOld | Cause::TooNew, None) => format!("{what} {is} outside of the window"),
+        (Cause::OtherParameters, _) => {
+            let others = diagnosis.alternative.as_ref().map(|other| differences(finding, other));
+            format!("{what} {fits} {}", others.unwrap_or_default())
+        }
+        (Cause::WrongOrder, _) => "the codes fit one after the other if the last one was shown first".into(),
+        (Cause::NotConsecutive, _) => {
+            format!("the codes weren't shown one after the other: {}", apart(finding))
+        }
+        (Cause::OtherFormat, _) => {
+            let shown = finding.codes.iter().find(|format| **format != finding.parameters.format);
+            let shown = shown.copied().unwrap_or_default();
+            format!(
+                "the token's codes have {}, and {what} {}",
+                looks(finding.parameters.format),
+                looks(shown)
+            )
+        }
+        (Cause::FitsNowhere, _) => format!(
+            "{what} {fits} nowhere within {} of the time, nor nearer by with another hash, period or number of digits",
+            span(finding.searched)
+        ),
+    }
+}
+
+/// What to do about it.
+pub(crate) fn advice(finding: &Finding) -> String {
+    let diagnosis = &finding.diagnosis;
+    match &diagnosis.cause {
+        Cause::Accepted => "if it was refused nevertheless, it was used before, too much was guessed, or the validator's clock was \
+             further off than this one: its event log says which"
+            .into(),
+        Cause::TimeUnknown(_) => "see `skew-check probe`, and name more sources".into(),
+        Cause::NotAdmitted(reason) => match reason {
+            Reason::ClockUntrusted(_) => "see `skew-check probe`: the validator needs better time sources".into(),
+            Reason::Throttled { .. } => "wait; or find out who guesses, then have an administrator reset the token".into(),
+            Reason::ConsecutiveCodesNeeded { count } => {
+                format!("have the user type {count} codes, one after the other")
+            }
+            Reason::Locked { .. } | Reason::BudgetAhead { .. } | Reason::WatermarkAhead { .. } => {
+                "authenticate the user otherwise, then reset the token".into()
+            }
+            _ => "mend what it says".into(),
+        },
+        Cause::Replay | Cause::PartlyUsed => {
+            "wait for the next code; a code that the user never typed was typed by somebody else".into()
+        }
+        Cause::TooOld | Cause::TooNew => about_clock(finding),
+        Cause::OtherParameters => {
+            "make the validator's row of this token say the same as the token, or enrol it anew".into()
+        }
+        Cause::WrongOrder => "type the older code first".into(),
+        Cause::NotConsecutive => {
+            "type a code, wait for the next one, and type that: none left out, none twice".into()
+        }
+        Cause::OtherFormat => {
+            "is it the right entry of the app? Otherwise make the validator's row of this token say the same as the token".into()
+        }
+        Cause::FitsNowhere => {
+            "is it the right entry of the app, and typed as it was shown? Otherwise the token has another secret: enrol it anew. A \
+             clock that is further off is found with a longer --search"
+                .into()
+        }
+    }
+}
+
+fn about_clock(finding: &Finding) -> String {
+    let diagnosis = &finding.diagnosis;
+    let (Some(fit), Some(remedy)) = (&diagnosis.fit, diagnosis.remedy) else { return String::new() };
+    let mut text = String::new();
+    if let Some(zone) = time_zone(fit.ahead) {
+        text.push_str(&format!("that is {} to the minute: a wrong time zone or summer time; ", span(zone)));
+    }
+    let late = matches!(diagnosis.cause, Cause::TooOld)
+        && fit.ahead.hi().unsigned_abs() <= finding.policy.window().max_code_age();
+    if late {
+        text.push_str("either it was typed too late, or the token's clock is behind; ");
+    }
+    text.push_str(match remedy {
+        Remedy::TwoCodes => {
+            "two consecutive codes let such a token in as it is; a phone's clock is set right by automatic date and time"
+        }
+        Remedy::Resynchronise => {
+            "resynchronise the token with two consecutive codes, or set its clock: on a phone, automatic date and time"
+        }
+        Remedy::SetClock => {
+            "set the token's clock: on a phone, automatic date and time; one that can't be set is enrolled anew, with two or three \
+             consecutive codes"
+        }
+    });
+    if finding.codes.len() == 1 && fit.steps_off.is_some_and(|off| off.unsigned_abs() > 120) {
+        text.push_str("; so far away one code may fit by luck: ask for two consecutive ones to be sure");
+    }
+    if !finding.state_known {
+        text.push_str("; the validator may have learned where this token's clock is and look there, too");
+    }
+    text
+}
+
+/// With what the codes fit that isn't as it was given.
+pub(crate) fn differences(finding: &Finding, other: &Alternative) -> String {
+    let (own, other, reading) = (&finding.parameters, &other.parameters, other.reading);
+    let mut parts = Vec::new();
+    if other.format != own.format {
+        parts.push(format!("{} instead of {}", looks(other.format), looks(own.format)));
+    }
+    if other.algorithm != own.algorithm {
+        parts.push(format!("{} instead of {}", other.algorithm, own.algorithm));
+    }
+    if other.period != own.period {
+        parts.push(format!("a period of {} instead of {}", span(other.period), span(own.period)));
+    }
+    if reading != finding.reading {
+        parts.push(match reading {
+            Reading::Base32 => "the secret read as base32".into(),
+            Reading::Hex => "the secret read as hexadecimal digits".into(),
+            Reading::Characters => "the characters of the secret's text taken for the secret".into(),
+        });
+    }
+    format!("with {}", parts.join(", and "))
+}
+
+fn apart(finding: &Finding) -> String {
+    let codes = finding.diagnosis.apart.iter().enumerate().map(|(index, step)| match step {
+        Some(step) => format!("number {} fits step {step}", index + 1),
+        None => format!("number {} fits nowhere", index + 1),
+    });
+    codes.collect::<Vec<_>>().join(", ")
+}
+
+/// What a format's codes have.
+pub(crate) fn looks(format: Format) -> String {
+    match format {
+        Format::Decimal(digits) => count(u64::try_from(digits.get()).unwrap_or(0), "digit"),
+        _ => format!("{} of Steam's characters", format.length()),
+    }
+}
+
+/// How far off a token's clock is.
+pub(crate) fn drift(ahead: OffsetInterval) -> String {
+    let (lo, hi) = (ahead.lo(), ahead.hi());
+    if ahead.contains(SignedDuration::ZERO) {
+        return format!(
+            "at most {} behind and {} ahead of true time: it may be right",
+            span(lo.unsigned_abs()),
+            span(hi.unsigned_abs())
+        );
+    }
+    let (near, far, direction) = if lo.is_negative() { (hi, lo, "behind") } else { (lo, hi, "ahead of") };
+    let near = Duration::from_secs(near.unsigned_abs().as_secs());
+    format!("{} to {} {direction} true time", span(near), span(far.unsigned_abs()))
+}
+
+/// By which time zone a clock is off, if by one.
+fn time_zone(ahead: OffsetInterval) -> Option<Duration> {
+    let middle = ahead.midpoint().as_nanos() / 1_000_000_000;
+    let zone = (middle + middle.signum() * ZONE / 2) / ZONE * ZONE;
+    let apart = (middle - zone).abs();
+    (zone != 0 && apart <= ZONE_SLACK).then(|| Duration::from_secs(zone.unsigned_abs()))
+}
+
+pub(crate) fn count(number: u64, what: &str) -> String {
+    if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
+}
+
+/// A length in whole seconds, rounded up.
+pub(crate) fn span(length: Duration) -> String {
+    let seconds = length.as_secs() + u64::from(length.subsec_nanos() > 0);
+    humantime::format_duration(Duration::from_secs(seconds)).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ahead(lo: i64, hi: i64) -> OffsetInterval {
+        OffsetInterval::new(SignedDuration::from_secs(lo), SignedDuration::from_secs(hi)).unwrap()
+    }
+
+    #[test]
+    fn a_clock_is_behind_ahead_or_perhaps_right() {
+        assert_eq!(drift(ahead(-151, -61)), "1m 1s to 2m 31s behind true time");
+        assert_eq!(drift(ahead(3590, 3650)), "59m 50s to 1h 50s ahead of true time");
+        assert_eq!(drift(ahead(-10, 50)), "at most 10s behind and 50s ahead of true time: it may be right");
+    }
+
+    #[test]
+    fn a_time_zone_is_recognised() {
+        let hours = |lo, hi| time_zone(ahead(lo, hi)).map(|zone| zone.as_secs());
+        assert_eq!(hours(3570, 3630), Some(3600));
+        assert_eq!(hours(-7230, -7170), Some(7200));
+        assert_eq!(hours(-19_830, -19_770), Some(19_800));
+        assert_eq!(hours(-30, 30), None);
+        assert_eq!(hours(1500, 1560), None);
+        assert_eq!(hours(3800, 3860), None);
+    }
+}
