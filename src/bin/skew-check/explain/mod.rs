@@ -4,18 +4,20 @@ mod diagnosis;
 mod key;
 mod options;
 mod search;
+mod state;
 mod words;
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use skewgate::clock::{OffsetInterval, RulesError};
 use skewgate::ntp::{Measurement, measure};
 use skewgate::otp::{Code, CodeError, SecretError, TotpError, UriError};
+use skewgate::store::backup::LineError;
 use skewgate::time::os::OsClock;
 use skewgate::time::{LocalClock, SignedDuration, TimeInterval, Timestamp};
-use skewgate::token::{Budget, Drift, TokenState};
+use skewgate::token::{Budget, Drift, TokenId, TokenState};
 use skewgate::validator::Policy;
 use skewgate::validator::decide::Standing;
 
@@ -56,6 +58,18 @@ pub(crate) enum ExplainError {
     Code(#[from] CodeError),
     #[error("{0}")]
     Parameters(#[from] TotpError),
+    #[error("can't read the token's state from {}: {error}", path.display())]
+    StateFile { path: PathBuf, error: io::Error },
+    #[error("line {line} of the token's state {error}: expected a line of an export")]
+    StateLine { line: usize, error: LineError },
+    #[error("there is no token in what should hold its state: expected its line of an export")]
+    NoState,
+    #[error("there is no token `{id}` in the export: either it isn't enrolled, or it has another id")]
+    NoSuchToken { id: TokenId },
+    #[error("there is more than one token in the export: name the one that is meant with --token")]
+    StateOfMany,
+    #[error("secret and state can't both come from standard input: name a file for one of them")]
+    StdinTwice,
     #[error("{0}")]
     Rules(#[from] RulesError),
 }
@@ -116,6 +130,11 @@ pub(crate) fn run(options: &ExplainOptions) -> Result<Status, CliError> {
 fn explained(options: &ExplainOptions) -> Result<Finding, ExplainError> {
     let began = OsClock.system().realtime;
     let codes = options.codes.iter().map(|text| Code::parse(text)).collect::<Result<Vec<_>, _>>()?;
+    let stdin = Some(Path::new("-"));
+    if options.state.as_deref() == stdin && Some(&*options.secret_file) == stdin {
+        return Err(ExplainError::StdinTwice);
+    }
+    let known = options.state.as_ref().map(|path| state::read(path, options.token.as_ref())).transpose()?;
     let key = Key::read(&options.secret_file, &options.given())?;
     let totp = key.parameters.totp(&key.secret)?;
     let (knowledge, unknown) = know(options)?;
@@ -132,7 +151,8 @@ fn explained(options: &ExplainOptions) -> Result<Finding, ExplainError> {
         }
         None => Err(unknown),
     };
-    let (policy, standing) = (options.policy.policy(), unknown_standing(time.as_ref().ok(), tried_at));
+    let (policy, state_known) = (options.policy.policy(), known.is_some());
+    let standing = known.unwrap_or_else(|| unknown_standing(time.as_ref().ok(), tried_at));
     let case = Case {
         key: &key,
         totp: &totp,
@@ -156,7 +176,7 @@ fn explained(options: &ExplainOptions) -> Result<Finding, ExplainError> {
         codes: codes.iter().map(Code::format).collect(),
         policy,
         standing,
-        state_known: false,
+        state_known,
         searched: options.search.into(),
         tried_at,
         knowledge,

@@ -8,6 +8,7 @@ use clap::{ArgGroup, Args, ValueEnum};
 use skewgate::ntp::Source;
 use skewgate::otp::{Algorithm, Digits};
 use skewgate::time::Timestamp;
+use skewgate::token::TokenId;
 use skewgate::validator::Policy;
 
 use crate::cli::{AskingOptions, duration, positive};
@@ -59,6 +60,13 @@ pub(crate) struct ExplainOptions {
     /// What the validator lets in: its preset.
     #[arg(long, value_enum, default_value_t, value_name = "NAME")]
     pub(crate) policy: Preset,
+    /// The file with the token's line of an export, or with a whole one: what its validator has learned, and which codes
+    /// are used. - is standard input.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) state: Option<PathBuf>,
+    /// Which token of the export it is.
+    #[arg(long, value_name = "ID", requires = "state")]
+    pub(crate) token: Option<TokenId>,
     /// How far from the time at which it was tried the code is looked for, either way.
     #[arg(long, value_name = "DUR", default_value = "1d", value_parser = search)]
     pub(crate) search: humantime::Duration,

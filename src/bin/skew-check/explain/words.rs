@@ -79,6 +79,11 @@ pub(crate) fn sentence(finding: &Finding) -> String {
 pub(crate) fn advice(finding: &Finding) -> String {
     let diagnosis = &finding.diagnosis;
     match &diagnosis.cause {
+        Cause::Accepted if finding.state_known => {
+            "if it was refused nevertheless, the export is older than that, or the validator's clock was further off than this one: \
+             its event log says which"
+                .into()
+        }
         Cause::Accepted => "if it was refused nevertheless, it was used before, too much was guessed, or the validator's clock was \
              further off than this one: its event log says which"
             .into(),
@@ -95,7 +100,9 @@ pub(crate) fn advice(finding: &Finding) -> String {
             _ => "mend what it says".into(),
         },
         Cause::Replay | Cause::PartlyUsed => {
-            "wait for the next code; a code that the user never typed was typed by somebody else".into()
+            "wait for the next code. If the export was made after this attempt, it may know of this very login; if the user knows of \
+             none, somebody else has used the code"
+                .into()
         }
         Cause::TooOld | Cause::TooNew => about_clock(finding),
         Cause::OtherParameters => {
@@ -144,7 +151,9 @@ fn about_clock(finding: &Finding) -> String {
         text.push_str("; so far away one code may fit by luck: ask for two consecutive ones to be sure");
     }
     if !finding.state_known {
-        text.push_str("; the validator may have learned where this token's clock is and look there, too");
+        text.push_str(
+            "; the validator may have learned where this token's clock is and look there, too: --state says",
+        );
     }
     text
 }

@@ -4,6 +4,8 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
+use skewgate::otp::Format;
+
 use super::nanos;
 use crate::explain::{
     Cause, Diagnosis, ExplainError, Finding, Fit, Knowledge, Parameters, advice, differences, sentence,
@@ -39,7 +41,9 @@ struct ClockObject {
 #[derive(Serialize)]
 struct TokenObject {
     algorithm: String,
-    format: String,
+    /// `decimal` or `steam`.
+    format: &'static str,
+    length: usize,
     period_s: u64,
     t0: String,
     state_known: bool,
@@ -73,7 +77,9 @@ struct AlternativeObject<'a> {
     step: i64,
     differences: String,
     algorithm: String,
-    format: String,
+    /// `decimal` or `steam`.
+    format: &'static str,
+    length: usize,
     period_s: u64,
     secret_read_as: &'a str,
     luck_e18: u64,
@@ -107,7 +113,8 @@ pub(crate) fn print(out: &mut impl Write, finding: &Finding) -> io::Result<()> {
                 step: other.step.get(),
                 differences: differences(finding, other),
                 algorithm: algorithm.to_string(),
-                format: format.to_string(),
+                format: alphabet(*format),
+                length: format.length(),
                 period_s: period.as_secs(),
                 secret_read_as: other.reading.name(),
                 luck_e18: other.luck.as_e18(),
@@ -139,6 +146,13 @@ pub(crate) fn print_nothing(out: &mut impl Write, error: &ExplainError) -> io::R
     writeln!(out)
 }
 
+const fn alphabet(format: Format) -> &'static str {
+    match format {
+        Format::Steam => "steam",
+        _ => "decimal",
+    }
+}
+
 fn clock(finding: &Finding) -> Option<ClockObject> {
     let (offset, time) = (finding.knowledge.offset()?, finding.time?);
     Some(ClockObject {
@@ -156,7 +170,8 @@ fn token(finding: &Finding) -> TokenObject {
     let deviation = state.drift.deviation_at(finding.policy.window().drift_model(), latest);
     TokenObject {
         algorithm: parameters.algorithm.to_string(),
-        format: parameters.format.to_string(),
+        format: alphabet(parameters.format),
+        length: parameters.format.length(),
         period_s: parameters.period.as_secs(),
         t0: parameters.t0.to_string(),
         state_known: finding.state_known,

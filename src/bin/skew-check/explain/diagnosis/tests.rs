@@ -91,7 +91,9 @@ fn a_right_code_is_accepted_and_its_token_may_be_right() {
     assert!(fit.ahead.contains(SignedDuration::ZERO));
     assert_eq!(cause(&World::new().tried(&[-30, 0])), "accepted");
     // Nobody types a code before it is shown.
-    assert_eq!(cause(&World::new().tried(&[-25])), "accepted");
+    let found = World::new().tried(&[-29]);
+    assert_eq!(cause(&found), "accepted");
+    assert!(found.fit.unwrap().ahead.contains(SignedDuration::ZERO));
 }
 
 #[test]
@@ -129,6 +131,9 @@ fn what_was_learned_of_a_token_moves_its_window() {
     let found = world.tried(&[480]);
     assert_eq!((cause(&found), found.remedy), ("too_old", Some(Remedy::Resynchronise)));
     assert_eq!(cause(&world.tried(&[120])), "too_new");
+    // The search is around where the token is believed to be.
+    assert_eq!(cause(&world.tried(&[86_700])), "too_new");
+    assert_eq!(cause(&world.tried(&[-86_200])), "fits_nowhere");
     // So long unseen that only two codes are looked for there.
     world.standing.token.drift =
         Drift::from_parts(SignedDuration::from_secs(600), settled, at(-30 * 86_400), None);
@@ -224,6 +229,35 @@ fn what_fits_nowhere_is_told_apart() {
     assert_eq!((cause(&found), &found.apart[..]), ("not_consecutive", &[Some(step(0)); 2][..]));
     let half = [shown(&world.key, &world.key.parameters, 0), code("000000")];
     assert_eq!(world.explain(&half).apart, [Some(step(0)), None]);
+}
+
+#[test]
+fn where_the_codes_fit_as_they_should_nothing_else_is_offered() {
+    let found = World::new().tried(&[7_170, 7_200]);
+    assert_eq!(cause(&found), "too_new");
+    assert!(found.alternative.is_none());
+}
+
+#[test]
+fn of_two_alternatives_the_nearer_counts() {
+    let mut world = World::new();
+    let other = Parameters { algorithm: Algorithm::Sha256, ..world.key.parameters.clone() };
+    // Some secret has two equal codes within the hour.
+    let (near, far) = (0_u32..)
+        .find_map(|number| {
+            let bytes = [&number.to_be_bytes()[..], &[7; 16]].concat();
+            world.key.secret = Secret::from_bytes(&bytes).unwrap();
+            let mut seen = std::collections::HashMap::new();
+            (0..110).map(|number| if number % 2 == 0 { number / 2 } else { -number / 2 - 1 }).find_map(
+                |off| {
+                    let code = shown(&world.key, &other, off * 30).expose().to_string();
+                    seen.insert(code, off).map(|nearer| (nearer * 30, off * 30))
+                },
+            )
+        })
+        .expect("there is no end to secrets");
+    let found = world.explain(&[shown(&world.key, &other, far)]);
+    assert_eq!((cause(&found), found.alternative.unwrap().step), ("other_parameters", step(near)));
 }
 
 /// The nearest of several: two steps with one code.
