@@ -116,7 +116,7 @@ pub mod security {}
 #[doc = include_str!("../CHANGELOG.md")]
 pub mod changelog {}
 
-/// The README's examples are tests.
-#[cfg(all(doctest, feature = "ntp"))]
+/// The README's examples are tests, where all that they use is there.
+#[cfg(all(doctest, feature = "ntp", feature = "seal"))]
 #[doc = include_str!("../README.md")]
 mod readme {}

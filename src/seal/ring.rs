@@ -108,7 +108,8 @@ impl KeyRing {
         unpad(&buffer).ok_or_else(refused)
     }
 
-    /// The token of this row, made of what was opened and of the parameters that it is bound to.
+    /// The token of this row, made of what was opened and of the parameters that it is bound to. Which budget it
+    /// [shares](Token::sharing_budget) is said afterwards.
     ///
     /// # Errors
     ///
@@ -138,7 +139,8 @@ impl KeyRing {
 
     /// Opens it, and seals it with the key that seals now.
     ///
-    /// Where the row's parameters change, [`open`](Self::open) it with the old binding and [`seal`](Self::seal) it with the new.
+    /// Where the row's parameters change ([`Validator::renew`](crate::validator::Validator::renew)), [`open`](Self::open) it with the
+    /// old binding and [`seal`](Self::seal) it with the new.
     ///
     /// # Errors
     ///

@@ -162,7 +162,7 @@ impl Case<'_> {
         let window = self.window(self.count());
         // Where its codes are expected: what was learned of the token is the middle of the search.
         let centre = now.midpoint() + self.standing.token.drift.mean();
-        let found = fits(self.totp, self.codes, centre, self.search.into())?;
+        let found = fits(self.totp, self.codes, centre, self.search)?;
         let fit = self.nearest(&found.steps, window.as_ref(), centre);
         let decided = self.decide()?;
 
