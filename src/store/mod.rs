@@ -18,6 +18,8 @@ mod manage;
 mod memory;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+#[cfg(feature = "redis")]
+pub mod redis;
 #[cfg(feature = "embedded")]
 pub mod row;
 
@@ -27,6 +29,8 @@ pub use embedded::EmbeddedStore;
 pub use error::StoreError;
 pub use manage::{ManageStore, Record};
 pub use memory::MemoryStore;
+#[cfg(feature = "redis")]
+pub use redis::RedisStore;
 
 use std::future::Future;
 use std::pin::Pin;

@@ -1,0 +1,129 @@
+//! Whether a server is the one that it was.
+//!
+//! A primary draws its replication id anew when it starts and when it takes over, and whoever follows it learns it: so
+//! a server with a known one has every write that was answered under it. It is read after the row, in the same round trip. If it is
+//! known then, the row came from that primary.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use ::redis::Value;
+
+use crate::otp::TimeStep;
+use crate::store::{Change, Row, StoreError};
+use crate::time::Timestamp;
+use crate::token::{Bucket, TokenKey};
+
+use super::failed;
+
+/// The replication id in an answer to `INFO replication`.
+///
+/// An error where the server is a replica: what it says is old.
+pub(super) fn of_primary(value: Value, address: &str) -> Result<String, StoreError> {
+    let text: String = super::read(value)?;
+    let field =
+        |name: &str| text.lines().find_map(|line| line.trim_end().strip_prefix(name)?.strip_prefix(':'));
+    match (field("role"), field("master_replid")) {
+        (Some("master"), Some(id)) if !id.is_empty() => Ok(id.to_owned()),
+        (Some("master"), _) => Err(failed(format!("{address} doesn't show its master_replid"))),
+        _ => Err(failed(format!("{address} isn't a primary any more: states are read from primaries only"))),
+    }
+}
+
+/// Something that this process knows to be in a row since a write of its own.
+#[derive(Clone)]
+pub(super) struct Evidence {
+    pub(super) key: TokenKey,
+    pub(super) slot: u16,
+    /// Of two, the larger was written later.
+    pub(super) number: u64,
+    mark: Mark,
+}
+
+#[derive(Clone, Copy)]
+enum Mark {
+    Epoch(u64),
+    Watermark { epoch: u64, step: TimeStep },
+    FullAt { bucket: Bucket, at: Timestamp },
+}
+
+impl Evidence {
+    /// What `change` leaves behind; `full_at` is what a charged bucket came to.
+    pub(super) fn of(
+        key: &TokenKey,
+        slot: u16,
+        number: u64,
+        change: &Change,
+        full_at: Option<Timestamp>,
+    ) -> Option<Self> {
+        let mark = match change {
+            Change::Enrol { state, .. } => Mark::Epoch(state.epoch),
+            Change::Renew(renewal) => Mark::Epoch(renewal.state.epoch),
+            Change::Reset(reset) => Mark::Epoch(reset.epoch),
+            Change::Accept(acceptance) => Mark::Watermark { epoch: acceptance.epoch, step: acceptance.step },
+            Change::Fail(failure) => Mark::FullAt { bucket: failure.charge.bucket, at: full_at? },
+            Change::Remove => return None,
+        };
+        Some(Self { key: key.clone(), slot, number, mark })
+    }
+
+    /// True where `row` is as new as that write, or newer.
+    pub(super) fn is_in(&self, row: &Row) -> bool {
+        match self.mark {
+            Mark::Epoch(epoch) => row.token.is_some_and(|state| state.epoch == epoch),
+            Mark::Watermark { epoch, step } => {
+                row.token.is_some_and(|state| state.epoch == epoch && state.watermark >= Some(step))
+            }
+            Mark::FullAt { bucket, at } => row.budget.is_some_and(|budget| budget.full_at(bucket) >= at),
+        }
+    }
+}
+
+/// What this process has learned about the servers.
+#[derive(Default)]
+pub(super) struct Memory {
+    /// Unknown identities that were met and reported: known once `set_not_before` was called.
+    pub(super) reported: HashSet<String>,
+    written: u64,
+    /// By the address of a server: a write that waits to be confirmed, and the last one that was.
+    evidence: HashMap<Arc<str>, (Option<Evidence>, Option<Evidence>)>,
+}
+
+impl Memory {
+    /// A number for the next write.
+    pub(super) fn next(&mut self) -> u64 {
+        self.written += 1;
+        self.written
+    }
+
+    /// How many writes there were.
+    pub(super) const fn count(&self) -> u64 {
+        self.written
+    }
+
+    pub(super) fn keep(&mut self, address: &Arc<str>, evidence: Evidence) {
+        let (waiting, _) = self.evidence.entry(address.clone()).or_default();
+        // Newer ones don't push it out: where many write at once, none would ever be confirmed.
+        waiting.get_or_insert(evidence);
+    }
+
+    /// The server was known after `count` writes: these went to a server that was known, not to one that has taken its place since.
+    pub(super) fn confirm(&mut self, address: &str, count: u64) {
+        if let Some((waiting, confirmed)) = self.evidence.get_mut(address)
+            && waiting.as_ref().is_some_and(|waiting| waiting.number <= count)
+        {
+            *confirmed = waiting.take();
+        }
+    }
+
+    /// What is known from before tells nothing of rows that were replaced.
+    pub(super) fn forget_writes(&mut self) {
+        self.evidence.clear();
+    }
+
+    /// The newest write that should be in a slot for which `is_there` holds.
+    pub(super) fn newest(&self, is_there: impl Fn(u16) -> bool) -> Option<Evidence> {
+        let confirmed = self.evidence.values().filter_map(|(_, confirmed)| confirmed.as_ref());
+        confirmed.filter(|evidence| is_there(evidence.slot)).max_by_key(|evidence| evidence.number).cloned()
+    }
+}

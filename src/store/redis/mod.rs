@@ -1,0 +1,422 @@
+//! States in Redis, for several processes and hosts.
+//!
+//! An account (a guess budget and the tokens on it) is one key, so its parts change together and are in one hash slot of a Cluster,
+//! whatever braces a name has. Every change is a script, which the server runs as one atomic step. A login takes two round trips: one
+//! that loads, one that writes. No key ever expires.
+//!
+//! ```no_run
+//! use skewgate::store::RedisStore;
+//! use skewgate::time::os::SystemTime;
+//! use skewgate::validator::Validator;
+//! use std::{sync::Arc, time::Duration};
+//!
+//! # async fn open() -> Result<(), Box<dyn std::error::Error>> {
+//! // Refuses a server that forgets: it needs `appendonly yes`, `appendfsync always`, `maxmemory-policy noeviction`.
+//! let store = RedisStore::connect("redis://redis.example.org").await?;
+//! let clock = SystemTime::with_max_error(Duration::from_secs(1));
+//! let gate = Validator::builder(Arc::new(store), Arc::new(clock)).build()?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What it promises, and what for
+//!
+//! With one primary that [loses nothing](Loss), an answered write stays, and no code is accepted twice. With replicas, a failover loses what
+//! they didn't have yet: [`Confirmation`] asks some of them before a write counts; where fewer answer in time, the write is an error and
+//! the attempt is refused. For that promise a failover must choose one that has confirmed: with two replicas, ask both, or let
+//! `min-replicas-to-write` and the number of them be such that every possible successor is among those that are asked. It doesn't say more than that: Redis replicates without
+//! consensus, so a primary that was cut off from the others goes on answering until it finds out, and accepts codes that its successor accepts too.
+//!
+//! # What it notices
+//!
+//! Every load also reads, in the same round trip, who the primary is (`master_replid`), and what the store has written down about all of
+//! them. It reports [`Replaced`] where
+//!
+//! - nothing is written down: the database was emptied. Its tokens aren't enrolled any more;
+//! - the primary isn't one of those: another one took over, or it was started anew, maybe with older files. That is a
+//!   [failover](Replaced::Failover) where a write of this process is found to be still there, otherwise [restored](Replaced::Restored).
+//!   A restart is taken for a failover, since nobody can tell what happened to the files meanwhile: the codes of that moment are dead, their users
+//!   need the next one. The same happens where slots of a Cluster move to a node that is new, and where a primary has
+//!   been without any replica for an hour (`repl-backlog-ttl`).
+//!
+//! It doesn't notice single keys that somebody writes back (`RESTORE`), or one emptied node of a Cluster: whoever does the former calls
+//! [`set_not_before`](StateStore::set_not_before); after the latter tokens aren't enrolled.
+//!
+//! # Cluster
+//!
+//! Found out by itself; one address is enough. What holds for the whole store (`not_before`, and who the nodes are) is one key, read beside the
+//! account, at the same time: at each load, never from a copy, since a `not_before` that one process hasn't heard of lets used codes in.
+//! While the node that has it is down nobody logs in; but neither would they at any other: a Cluster answers to
+//! nothing while a slot is uncovered, by its default.
+//!
+//! # When the network fails
+//!
+//! Each operation ends by its deadline. A connection that breaks, or doesn't answer in time, is replaced when it is needed next. A
+//! load whose connection breaks is asked once more. **A write is never repeated** unless the server has said that it didn't run it: its answer
+//! was lost, so the attempt is refused; if it was an acceptance, its code is used.
+
+mod account;
+mod builder;
+mod deadline;
+mod durability;
+mod error;
+mod identity;
+mod node;
+mod scan;
+mod script;
+mod slot;
+mod topology;
+
+pub use builder::RedisBuilder;
+pub use durability::Loss;
+pub use error::RedisConnectError;
+
+use std::collections::HashMap;
+use std::error::Error;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use ::redis::{Cmd, FromRedisValue, Pipeline, ServerErrorKind, Value, pipe};
+use futures_util::future::join;
+
+use crate::time::Timestamp;
+use crate::token::TokenKey;
+
+use super::{Change, Loaded, Replaced, Row, StateStore, StoreError, StoreFuture, Written};
+use account::Account;
+use deadline::Deadline;
+use identity::{Evidence, Memory, of_primary};
+use node::Node;
+use script::{Script, Scripts};
+use topology::{Repeat, Topology};
+
+const NAME: &str = "redis";
+
+const DEFAULT_DEADLINE: Duration = Duration::from_millis(500);
+
+/// After the prefix: what holds for the whole store. No budget can be named so.
+const MARKER: &[u8] = b"\x01store";
+
+/// Who must have a write before it counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Confirmation {
+    /// The primary, as durable as it makes it.
+    #[default]
+    Primary,
+    /// And as many replicas, in their memory (`WAIT`).
+    Replicas(u16),
+    /// And as many replicas, in their logs (`WAITAOF`: Redis 7.2 or later), besides the primary's.
+    ReplicaLogs(u16),
+}
+
+/// Keeps states in Redis 6.2 or later, or a Cluster; see the [module's documentation](self).
+///
+/// Needs a tokio runtime: sync callers use that runtime's `block_on`.
+pub struct RedisStore {
+    prefix: String,
+    marker: Vec<u8>,
+    deadline: Duration,
+    confirmation: Confirmation,
+    remembers: bool,
+    topology: Topology,
+    scripts: Scripts,
+    memory: Mutex<Memory>,
+}
+
+impl RedisStore {
+    /// The store at `redis://[user:password@]host[:port][/database]`, or with `rediss://` and the feature `redis-tls` over TLS. Any node of a
+    /// Cluster will do.
+    ///
+    /// # Errors
+    ///
+    /// [`RedisConnectError`] where the server can't be reached, or may [lose](Loss) something.
+    pub async fn connect(address: &str) -> Result<Self, RedisConnectError> {
+        Self::builder(address).connect().await
+    }
+
+    /// The same with options.
+    ///
+    /// ```no_run
+    /// use skewgate::store::{Confirmation, Loss, RedisStore};
+    /// use std::time::Duration;
+    ///
+    /// # async fn open() -> Result<(), skewgate::store::RedisConnectError> {
+    /// let store = RedisStore::builder("redis://10.0.0.7")
+    ///     .prefix("login:")
+    ///     .deadline(Duration::from_millis(300))
+    ///     .confirmation(Confirmation::Replicas(1))
+    ///     .accept_loss(Loss::AtPowerFailure)
+    ///     .connect()
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn builder(address: &str) -> RedisBuilder {
+        RedisBuilder::new(address)
+    }
+
+    fn key(&self, key: &TokenKey) -> Vec<u8> {
+        [self.prefix.as_bytes(), key.budget().as_str().as_bytes()].concat()
+    }
+
+    fn slot(&self, key: &[u8]) -> u16 {
+        if self.topology.is_cluster { slot::slot(key) } else { 0 }
+    }
+
+    async fn load_now(&self, key: &TokenKey) -> Result<Loaded, StoreError> {
+        let deadline = Deadline::after(self.deadline);
+        let count = self.memory().count();
+        let account = self.key(key);
+        let (mut marker_of, mut get, mut info) = (Cmd::new(), Cmd::new(), Cmd::new());
+        marker_of.arg("HGETALL").arg(&self.marker);
+        get.arg("GET").arg(&account);
+        // After the row: whoever it came from is known then, or had been replaced already.
+        info.arg("INFO").arg("replication");
+        let (account, marker, nodes) = if self.topology.is_cluster {
+            let (of_account, of_marker) = (all([&get, &info]), all([&marker_of, &info]));
+            let (answer, marker) = join(
+                self.topology.ask(self.slot(&account), &of_account, Repeat::Harmless, deadline),
+                self.topology.ask(self.slot(&self.marker), &of_marker, Repeat::Harmless, deadline),
+            )
+            .await;
+            let (answer, marker) = (answer?, marker?);
+            let [account, its] = exactly(answer.values)?;
+            let [holds, marks] = exactly(marker.values)?;
+            (account, holds, vec![(answer.node, its), (marker.node, marks)])
+        } else {
+            let commands = all([&marker_of, &get, &info]);
+            let answer = self.topology.ask(0, &commands, Repeat::Harmless, deadline).await?;
+            let [marker, account, its] = exactly(answer.values)?;
+            (account, marker, vec![(answer.node, its)])
+        };
+        let marker = Marker::read(marker)?;
+        let mut unknown = Vec::new();
+        for (node, info) in nodes {
+            let identity = of_primary(info, &node.address)?;
+            if marker.nodes.contains(&identity) {
+                self.memory().confirm(&node.address, count);
+            } else {
+                self.memory().reported.insert(identity);
+                unknown.push(node.address.clone());
+            }
+        }
+        let replaced = if !marker.exists {
+            Some(Replaced::Restored)
+        } else if unknown.is_empty() {
+            None
+        } else {
+            let mut worst = Replaced::Failover;
+            for address in &unknown {
+                if !self.has_last_write(address, deadline).await? {
+                    worst = Replaced::Restored;
+                }
+            }
+            Some(worst)
+        };
+        Ok(Loaded { row: row(account, key)?, not_before: marker.not_before, replaced })
+    }
+
+    /// Whether the newest write of this process that should be at a node is there.
+    async fn has_last_write(&self, address: &str, deadline: Deadline) -> Result<bool, StoreError> {
+        let is_there = |slot| self.topology.node_of(slot).is_some_and(|node| *node.address == *address);
+        let Some(evidence) = self.memory().newest(is_there) else { return Ok(false) };
+        let mut get = pipe();
+        get.cmd("GET").arg(self.key(&evidence.key));
+        let answer = self.topology.ask(evidence.slot, &get, Repeat::Harmless, deadline).await?;
+        let [account] = exactly(answer.values)?;
+        Ok(*answer.node.address == *address && evidence.is_in(&row(account, &evidence.key)?))
+    }
+
+    async fn write_now(&self, key: &TokenKey, change: Change) -> Result<Written, StoreError> {
+        let deadline = Deadline::after(self.deadline);
+        let account = self.key(key);
+        let slot = self.slot(&account);
+        let (script, arguments) = account::call(&self.scripts, key, change);
+        let (node, value) = self.run(script, slot, &account, &arguments, deadline).await?;
+        let (written, full_at) = match value {
+            Value::Int(0) => (Written::Refused, None),
+            Value::Int(1) => (Written::Done, None),
+            Value::Int(2) => (Written::Missing, None),
+            Value::Int(3) => return Err(corrupt("an account that a script can't read")),
+            Value::BulkString(full_at) => (Written::Done, Some(account::moment(&full_at).map_err(corrupt)?)),
+            other => return Err(failed(format!("a script answered {other:?}"))),
+        };
+        if written == Written::Done {
+            let mut memory = self.memory();
+            let number = memory.next();
+            if let Some(evidence) = Evidence::of(key, slot, number, &change, full_at) {
+                memory.keep(&node.address, evidence);
+            }
+        }
+        Ok(written)
+    }
+
+    async fn settle(&self, moment: Timestamp) -> Result<(), StoreError> {
+        let deadline = Deadline::after(self.deadline);
+        // Only what was reported before `moment` was chosen: who takes over now is reported anew.
+        let reported: Vec<_> = self.memory().reported.iter().cloned().collect();
+        let mut arguments =
+            vec![account::signed(moment.as_unix_nanos()).to_vec(), reported.len().to_string().into_bytes()];
+        arguments.extend(reported.iter().map(|identity| identity.clone().into_bytes()));
+        // Those that are no more needn't be known. Where a node can't be asked, all stay.
+        if let Ok(present) = self.identities(deadline.share(2)).await {
+            arguments.extend(present.into_iter().map(String::into_bytes));
+        }
+        self.run(&self.scripts.settle, self.slot(&self.marker), &self.marker, &arguments, deadline).await?;
+        let mut memory = self.memory();
+        for identity in &reported {
+            memory.reported.remove(identity);
+        }
+        if !reported.is_empty() {
+            memory.forget_writes();
+        }
+        Ok(())
+    }
+
+    /// Runs a script that writes, and waits until its write counts.
+    async fn run(
+        &self,
+        script: &Script,
+        slot: u16,
+        key: &[u8],
+        arguments: &[Vec<u8>],
+        deadline: Deadline,
+    ) -> Result<(std::sync::Arc<Node>, Value), StoreError> {
+        let wait = self.wait();
+        let by_name = all([&script.by_name(key, arguments)].into_iter().chain(&wait));
+        let mut answer = self.topology.ask(slot, &by_name, Repeat::Never, deadline).await?;
+        if matches!(answer.values.first(), Some(Value::ServerError(error)) if error.kind() == Some(ServerErrorKind::NoScript))
+        {
+            // It surely hasn't run: the server was started since, or is another one.
+            let in_full = all([&script.in_full(key, arguments)].into_iter().chain(&wait));
+            answer = self.topology.ask(slot, &in_full, Repeat::Never, deadline).await?;
+        }
+        let mut values = answer.values.into_iter();
+        let value = values.next().unwrap_or_default().extract_error().map_err(failed)?;
+        if let Some(confirmed) = values.next() {
+            self.check_confirmed(confirmed)?;
+        }
+        Ok((answer.node, value))
+    }
+
+    /// What waits for replicas.
+    fn wait(&self) -> Option<Cmd> {
+        // Long before the deadline: a connection whose deadline passes is thrown away.
+        let patience = u64::try_from(self.deadline.as_millis()).unwrap_or(u64::MAX) / 2;
+        let mut wait = Cmd::new();
+        match self.confirmation {
+            Confirmation::Primary => return None,
+            Confirmation::Replicas(count) => wait.arg("WAIT").arg(count),
+            Confirmation::ReplicaLogs(count) => wait.arg("WAITAOF").arg(1).arg(count),
+        };
+        // Zero would be without end.
+        wait.arg(patience.max(1));
+        Some(wait)
+    }
+
+    fn check_confirmed(&self, value: Value) -> Result<(), StoreError> {
+        let value = value.extract_error().map_err(failed)?;
+        let (local, replicas): (u64, u64) = match self.confirmation {
+            Confirmation::ReplicaLogs(_) => read(value)?,
+            _ => (1, read(value)?),
+        };
+        let (Confirmation::Replicas(wanted) | Confirmation::ReplicaLogs(wanted)) = self.confirmation else {
+            return Ok(());
+        };
+        if local >= 1 && replicas >= wanted.into() {
+            return Ok(());
+        }
+        Err(failed(format!(
+            "{replicas} of {wanted} replicas have confirmed the write in time: check their connection and load"
+        )))
+    }
+
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What holds for the whole store.
+struct Marker {
+    exists: bool,
+    not_before: Option<Timestamp>,
+    nodes: Vec<String>,
+}
+
+impl Marker {
+    fn read(value: Value) -> Result<Self, StoreError> {
+        let fields: HashMap<String, Vec<u8>> = read(value)?;
+        match fields.get("format") {
+            None if fields.is_empty() => {}
+            Some(format) if format == b"1" => {}
+            _ => return Err(corrupt("what holds for the whole store is of an unknown format")),
+        }
+        let not_before = fields.get("not_before").map(|bytes| account::moment(bytes)).transpose();
+        let nodes =
+            fields.keys().filter_map(|field| field.strip_prefix("node:")).map(str::to_owned).collect();
+        Ok(Self { exists: !fields.is_empty(), not_before: not_before.map_err(corrupt)?, nodes })
+    }
+}
+
+fn row(account: Value, key: &TokenKey) -> Result<Row, StoreError> {
+    let bytes: Option<Vec<u8>> = read(account)?;
+    let Some(bytes) = bytes else { return Ok(Row::default()) };
+    Ok(Account::read(&bytes).map_err(corrupt)?.row(key))
+}
+
+fn all<'a>(commands: impl IntoIterator<Item = &'a Cmd>) -> Pipeline {
+    let mut all = pipe();
+    for command in commands {
+        all.add_command(command.clone());
+    }
+    all
+}
+
+fn exactly<const N: usize>(values: Vec<Value>) -> Result<[Value; N], StoreError> {
+    values.try_into().map_err(|_| failed("another number of answers than of questions"))
+}
+
+/// A value as what it should be.
+fn read<T: FromRedisValue>(value: Value) -> Result<T, StoreError> {
+    T::from_redis_value(value.extract_error().map_err(failed)?).map_err(failed)
+}
+
+fn failed(source: impl Into<Box<dyn Error + Send + Sync>>) -> StoreError {
+    StoreError::Failed { store: NAME, source: source.into() }
+}
+
+fn corrupt(what: impl Into<String>) -> StoreError {
+    StoreError::Corrupt { store: NAME, what: what.into() }
+}
+
+impl std::fmt::Debug for RedisStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let nodes: Vec<_> = self.topology.primaries().iter().map(|node| node.address.clone()).collect();
+        f.debug_struct("RedisStore")
+            .field("nodes", &nodes)
+            .field("prefix", &self.prefix)
+            .finish_non_exhaustive()
+    }
+}
+
+impl StateStore for RedisStore {
+    fn load<'a>(&'a self, key: &'a TokenKey) -> StoreFuture<'a, Loaded> {
+        Box::pin(self.load_now(key))
+    }
+
+    /// One script, and what waits for replicas, in one round trip.
+    fn write<'a>(&'a self, key: &'a TokenKey, change: Change) -> StoreFuture<'a, Written> {
+        Box::pin(self.write_now(key, change))
+    }
+
+    fn set_not_before(&self, moment: Timestamp) -> StoreFuture<'_, ()> {
+        Box::pin(self.settle(moment))
+    }
+
+    /// False where a loss was accepted that a restart brings, or that nobody can name.
+    fn survives_restart(&self) -> bool {
+        self.remembers
+    }
+}

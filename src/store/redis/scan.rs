@@ -1,0 +1,143 @@
+//! All that the store holds.
+
+use std::collections::HashSet;
+use std::ops::ControlFlow;
+
+use ::redis::pipe;
+
+use crate::store::{ManageStore, Record, StoreError, StoreFuture};
+use crate::token::{TokenId, TokenKey};
+
+use super::account::Account;
+use super::deadline::Deadline;
+use super::node::{Node, Silence};
+use super::topology::Repeat;
+use super::{RedisStore, corrupt, read};
+
+/// About how many keys a node looks at in one step: some 100 µs, in which it does nothing else.
+const PAGE: u32 = 500;
+
+impl RedisStore {
+    /// The names of some accounts at a node, after `cursor`; none may be there. The cursor is 0 at the end.
+    async fn page(
+        &self,
+        node: &Node,
+        cursor: u64,
+        deadline: Deadline,
+    ) -> Result<(u64, Vec<Vec<u8>>), StoreError> {
+        let mut scan = pipe();
+        // No character of a prefix means anything in a pattern.
+        scan.cmd("SCAN").arg(cursor).arg("MATCH").arg(format!("{}*", self.prefix)).arg("COUNT").arg(PAGE);
+        let values = node.ask(&scan, deadline).await.map_err(Silence::into_error)?;
+        let (cursor, mut keys): (String, Vec<Vec<u8>>) = read(values.into_iter().next().unwrap_or_default())?;
+        keys.retain(|key| *key != self.marker);
+        Ok((cursor.parse().map_err(|_| corrupt("a cursor that is no number"))?, keys))
+    }
+
+    /// Whether there is any account at all.
+    pub(super) async fn has_accounts(&self, deadline: Deadline) -> Result<bool, StoreError> {
+        for node in self.topology.primaries() {
+            let mut cursor = 0;
+            loop {
+                let (next, keys) = self.page(&node, cursor, deadline).await?;
+                if !keys.is_empty() {
+                    return Ok(true);
+                }
+                if next == 0 {
+                    break;
+                }
+                cursor = next;
+            }
+        }
+        Ok(false)
+    }
+
+    async fn scan_now(
+        &self,
+        visit: &mut (dyn FnMut(Record) -> ControlFlow<()> + Send),
+    ) -> Result<(), StoreError> {
+        // A node may show a key twice while its table grows or shrinks, and two may while it moves.
+        let mut shown: HashSet<Vec<u8>> = HashSet::new();
+        for node in self.topology.primaries() {
+            let mut cursor = 0;
+            loop {
+                let deadline = Deadline::after(self.deadline);
+                let (next, keys) = self.page(&node, cursor, deadline).await?;
+                let keys: Vec<_> = keys.into_iter().filter(|key| shown.insert(key.clone())).collect();
+                for (key, account) in self.accounts(&node, &keys, deadline).await? {
+                    for record in self.records(key, &account)? {
+                        if visit(record).is_break() {
+                            return Ok(());
+                        }
+                    }
+                }
+                if next == 0 {
+                    break;
+                }
+                cursor = next;
+            }
+        }
+        Ok(())
+    }
+
+    /// What is kept under these keys of a node.
+    async fn accounts<'k>(
+        &self,
+        node: &Node,
+        keys: &'k [Vec<u8>],
+        deadline: Deadline,
+    ) -> Result<Vec<(&'k [u8], Vec<u8>)>, StoreError> {
+        let mut accounts = Vec::with_capacity(keys.len());
+        if keys.is_empty() {
+            return Ok(accounts);
+        }
+        let mut gets = pipe();
+        for key in keys {
+            gets.cmd("GET").arg(key);
+        }
+        let values = node.ask(&gets, deadline).await.map_err(Silence::into_error)?;
+        for (key, mut value) in keys.iter().zip(values) {
+            if matches!(value, ::redis::Value::ServerError(_)) {
+                // It has moved to another node meanwhile, perhaps.
+                let mut get = pipe();
+                get.cmd("GET").arg(key);
+                let answer = self.topology.ask(self.slot(key), &get, Repeat::Harmless, deadline).await?;
+                value = answer.values.into_iter().next().unwrap_or_default();
+            }
+            // Removed meanwhile, perhaps.
+            if let Some(account) = read::<Option<Vec<u8>>>(value)? {
+                accounts.push((key.as_slice(), account));
+            }
+        }
+        Ok(accounts)
+    }
+
+    fn records(&self, key: &[u8], account: &[u8]) -> Result<Vec<Record>, StoreError> {
+        let unnamed = || corrupt("a key that names no account");
+        let name = key.strip_prefix(self.prefix.as_bytes()).and_then(|name| std::str::from_utf8(name).ok());
+        let name = name.ok_or_else(unnamed)?;
+        let mut records = Vec::new();
+        // What stands in for unknown tokens.
+        if name.starts_with('\u{1}') {
+            return Ok(records);
+        }
+        let budget_id = TokenId::new(name).map_err(|_| unnamed())?;
+        let Account { budget, tokens } = Account::read(account).map_err(corrupt)?;
+        for (name, state) in tokens {
+            let token = if name.is_empty() { Ok(budget_id.clone()) } else { TokenId::new(name) };
+            let key = TokenKey::new(token.map_err(|_| unnamed())?, budget_id.clone());
+            records.push(Record { key, state, budget });
+        }
+        Ok(records)
+    }
+}
+
+impl ManageStore for RedisStore {
+    /// Keeps the names of all accounts in memory while it goes on.
+    fn scan<'a>(
+        &'a self,
+        visit: &'a mut (dyn FnMut(Record) -> ControlFlow<()> + Send),
+    ) -> StoreFuture<'a, ()> {
+        Box::pin(self.scan_now(visit))
+    }
+}
