@@ -69,6 +69,8 @@
 //! | `qr` | no | `otp::qr`: QR codes as SVG, PNG and text | where a browser draws them |
 //! | `serde` | no | `otp::secret_base32`, to write secrets down where a field says so | where no secret is stored as text |
 //! | `backup` | no | `store::backup`: a store's tokens as lines of JSON, out and in | where a database's own backups are enough |
+//! | `redis` | no | `store::RedisStore`: states in Redis or a Cluster, for several nodes; tokio | where states are kept elsewhere |
+//! | `redis-tls` | no | `rediss://` addresses: rustls with ring, the system's certificates | inside of a trusted network |
 //! | `cli` | no | what the binary `skew-check` needs | nothing of it is in the library |
 //!
 //! A feature adds items; it changes no signature, no field and no behaviour.

@@ -97,3 +97,75 @@ mod embedded_place {
 
 #[cfg(feature = "embedded")]
 conformance!(embedded, |_| embedded_place::File::new());
+
+#[cfg(feature = "redis")]
+#[allow(dead_code, reason = "each test file uses a part of it")]
+#[path = "support/redis.rs"]
+mod servers;
+
+#[cfg(feature = "redis")]
+mod on_redis {
+    use super::servers::{RedisCluster, RedisServer};
+    use super::*;
+    use skewgate::store::RedisStore;
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::time::Duration;
+
+    /// A server of its own.
+    pub(super) struct Single(RedisServer);
+
+    /// Keys of its own in a Cluster that others use, too.
+    pub(super) struct Cluster(Arc<RedisCluster>, String);
+
+    impl Single {
+        pub(super) fn new() -> Self {
+            Self(RedisServer::durable())
+        }
+    }
+
+    impl Cluster {
+        pub(super) fn new() -> Self {
+            static NUMBER: AtomicU64 = AtomicU64::new(0);
+            Self(RedisCluster::shared(), format!("{}:", NUMBER.fetch_add(1, Ordering::Relaxed)))
+        }
+    }
+
+    async fn open(url: &str, prefix: &str) -> Arc<dyn ManageStore> {
+        // Not a measurement: the machine may be busy.
+        let store = RedisStore::builder(url).prefix(prefix).deadline(Duration::from_secs(30));
+        Arc::new(store.connect().await.expect("a store"))
+    }
+
+    impl Place for Single {
+        fn open(&self) -> Opening<'_> {
+            Box::pin(async { open(&self.0.url(), "skewgate:").await })
+        }
+
+        fn is_shared(&self) -> bool {
+            true
+        }
+    }
+
+    impl Place for Cluster {
+        fn open(&self) -> Opening<'_> {
+            Box::pin(async { open(&self.0.url(), &self.1).await })
+        }
+
+        fn is_shared(&self) -> bool {
+            true
+        }
+    }
+}
+
+#[cfg(feature = "redis")]
+conformance!(
+    #[ignore = "needs redis-server: ./tests/run"]
+    redis,
+    |_| on_redis::Single::new()
+);
+#[cfg(feature = "redis")]
+conformance!(
+    #[ignore = "needs redis-server: ./tests/run"]
+    redis_cluster,
+    |_| on_redis::Cluster::new()
+);

@@ -34,7 +34,8 @@ impl RedisServer {
     /// With these settings, none of which saves snapshots by itself.
     pub(crate) fn with(settings: &[(&str, &str)]) -> Self {
         let dir = fresh_dir();
-        let settings = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let settings =
+            settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let mut server = Self { port: free_port(), settings, process: None, dir };
         server.start();
         server
@@ -63,7 +64,11 @@ impl RedisServer {
         let log = fs::File::create(self.dir.path().join("log")).expect("room for a log");
         let mut command = Command::new("sh");
         // The server ends with the test, also where that is killed: its end closes the pipe that `read` waits at.
-        command.args(["-c", "redis-server \"$@\" </dev/null & server=$!; read _; kill -9 $server; wait $server", "sh"]);
+        command.args([
+            "-c",
+            "redis-server \"$@\" </dev/null & server=$!; read _; kill -9 $server; wait $server",
+            "sh",
+        ]);
         command.args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--save", ""]);
         command.arg("--dir").arg(self.dir.path());
         for (name, value) in &self.settings {
@@ -78,7 +83,9 @@ impl RedisServer {
             thread::sleep(Duration::from_millis(20));
         }
         let log = fs::read_to_string(self.dir.path().join("log")).unwrap_or_default();
-        panic!("this test needs redis-server and redis-cli (./tests/run installs them), and none answers: {log}");
+        panic!(
+            "this test needs redis-server and redis-cli (./tests/run installs them), and none answers: {log}"
+        );
     }
 
     /// `kill -9`: no goodbye, and nothing is written any more.
@@ -150,7 +157,8 @@ impl RedisCluster {
         let nodes: Vec<_> = (0..3)
             .map(|_| {
                 let bus = free_port().to_string();
-                let cluster = [("cluster-enabled", "yes"), ("cluster-node-timeout", "5000"), ("cluster-port", &bus)];
+                let cluster =
+                    [("cluster-enabled", "yes"), ("cluster-node-timeout", "5000"), ("cluster-port", &bus)];
                 RedisServer::with(&[settings, &cluster[..]].concat())
             })
             .collect();

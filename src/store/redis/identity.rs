@@ -85,11 +85,29 @@ pub(super) struct Memory {
     /// Unknown identities that were met and reported: known once `set_not_before` was called.
     pub(super) reported: HashSet<String>,
     written: u64,
-    /// By the address of a server: a write that waits to be confirmed, and the last one that was.
-    evidence: HashMap<Arc<str>, (Option<Evidence>, Option<Evidence>)>,
+    /// By the address of a server.
+    writes: HashMap<Arc<str>, Writes>,
+}
+
+/// What was written at a server.
+#[derive(Default)]
+struct Writes {
+    /// The newest one after which the server was seen to be known: it can't have gone to one that has taken its place since.
+    confirmed: Option<Evidence>,
+    /// Waits to be confirmed. It stays until then: where many write at once, the newest always waits.
+    first: Option<Evidence>,
+    /// The newest one after that.
+    last: Option<Evidence>,
 }
 
 impl Memory {
+    /// A write to a row may put back what it should have been lost with: it proves nothing of the others any more.
+    pub(super) fn about_to_write(&mut self, key: &TokenKey) {
+        for writes in self.writes.values_mut() {
+            writes.confirmed.take_if(|evidence| evidence.key == *key);
+        }
+    }
+
     /// A number for the next write.
     pub(super) fn next(&mut self) -> u64 {
         self.written += 1;
@@ -102,28 +120,38 @@ impl Memory {
     }
 
     pub(super) fn keep(&mut self, address: &Arc<str>, evidence: Evidence) {
-        let (waiting, _) = self.evidence.entry(address.clone()).or_default();
-        // Newer ones don't push it out: where many write at once, none would ever be confirmed.
-        waiting.get_or_insert(evidence);
+        let writes = self.writes.entry(address.clone()).or_default();
+        let place = if writes.first.is_none() { &mut writes.first } else { &mut writes.last };
+        *place = Some(evidence);
     }
 
-    /// The server was known after `count` writes: these went to a server that was known, not to one that has taken its place since.
+    /// The server was known after `count` writes.
     pub(super) fn confirm(&mut self, address: &str, count: u64) {
-        if let Some((waiting, confirmed)) = self.evidence.get_mut(address)
-            && waiting.as_ref().is_some_and(|waiting| waiting.number <= count)
-        {
-            *confirmed = waiting.take();
+        let Some(writes) = self.writes.get_mut(address) else { return };
+        let is_before = |evidence: &mut Evidence| evidence.number <= count;
+        if let Some(first) = writes.first.take_if(is_before) {
+            writes.confirmed = Some(first);
+            writes.first = writes.last.take();
+            if let Some(last) = writes.first.take_if(is_before) {
+                writes.confirmed = Some(last);
+            }
         }
     }
 
     /// What is known from before tells nothing of rows that were replaced.
     pub(super) fn forget_writes(&mut self) {
-        self.evidence.clear();
+        self.writes.clear();
     }
 
-    /// The newest write that should be in a slot for which `is_there` holds.
-    pub(super) fn newest(&self, is_there: impl Fn(u16) -> bool) -> Option<Evidence> {
-        let confirmed = self.evidence.values().filter_map(|(_, confirmed)| confirmed.as_ref());
-        confirmed.filter(|evidence| is_there(evidence.slot)).max_by_key(|evidence| evidence.number).cloned()
+    /// What must be in the slots for which `is_there` holds, if nothing was lost: the newest write of those that are confirmed, and
+    /// those that aren't. Nothing where none is confirmed: then nothing can be proved.
+    pub(super) fn should_be_there(&self, is_there: impl Fn(u16) -> bool) -> Vec<Evidence> {
+        let all = || self.writes.values();
+        let confirmed =
+            all().filter_map(|writes| writes.confirmed.as_ref()).filter(|kept| is_there(kept.slot));
+        let Some(newest) = confirmed.max_by_key(|evidence| evidence.number) else { return Vec::new() };
+        let waiting = all().flat_map(|writes| [&writes.first, &writes.last]).flatten();
+        let waiting = waiting.filter(|evidence| is_there(evidence.slot));
+        std::iter::once(newest).chain(waiting).cloned().collect()
     }
 }

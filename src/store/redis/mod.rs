@@ -138,10 +138,10 @@ impl RedisStore {
     /// The same with options.
     ///
     /// ```no_run
-    /// use skewgate::store::{Confirmation, Loss, RedisStore};
+    /// use skewgate::store::redis::{Confirmation, Loss, RedisStore};
     /// use std::time::Duration;
     ///
-    /// # async fn open() -> Result<(), skewgate::store::RedisConnectError> {
+    /// # async fn open() -> Result<(), skewgate::store::redis::RedisConnectError> {
     /// let store = RedisStore::builder("redis://10.0.0.7")
     ///     .prefix("login:")
     ///     .deadline(Duration::from_millis(300))
@@ -209,7 +209,7 @@ impl RedisStore {
         } else {
             let mut worst = Replaced::Failover;
             for address in &unknown {
-                if !self.has_last_write(address, deadline).await? {
+                if !self.has_last_writes(address, deadline).await? {
                     worst = Replaced::Restored;
                 }
             }
@@ -218,21 +218,27 @@ impl RedisStore {
         Ok(Loaded { row: row(account, key)?, not_before: marker.not_before, replaced })
     }
 
-    /// Whether the newest write of this process that should be at a node is there.
-    async fn has_last_write(&self, address: &str, deadline: Deadline) -> Result<bool, StoreError> {
+    /// Whether the newest writes of this process that should be at a node are there.
+    async fn has_last_writes(&self, address: &str, deadline: Deadline) -> Result<bool, StoreError> {
         let is_there = |slot| self.topology.node_of(slot).is_some_and(|node| *node.address == *address);
-        let Some(evidence) = self.memory().newest(is_there) else { return Ok(false) };
-        let mut get = pipe();
-        get.cmd("GET").arg(self.key(&evidence.key));
-        let answer = self.topology.ask(evidence.slot, &get, Repeat::Harmless, deadline).await?;
-        let [account] = exactly(answer.values)?;
-        Ok(*answer.node.address == *address && evidence.is_in(&row(account, &evidence.key)?))
+        let evidence = self.memory().should_be_there(is_there);
+        for write in &evidence {
+            let mut get = pipe();
+            get.cmd("GET").arg(self.key(&write.key));
+            let answer = self.topology.ask(write.slot, &get, Repeat::Harmless, deadline).await?;
+            let [account] = exactly(answer.values)?;
+            if *answer.node.address != *address || !write.is_in(&row(account, &write.key)?) {
+                return Ok(false);
+            }
+        }
+        Ok(!evidence.is_empty())
     }
 
     async fn write_now(&self, key: &TokenKey, change: Change) -> Result<Written, StoreError> {
         let deadline = Deadline::after(self.deadline);
         let account = self.key(key);
         let slot = self.slot(&account);
+        self.memory().about_to_write(key);
         let (script, arguments) = account::call(&self.scripts, key, change);
         let (node, value) = self.run(script, slot, &account, &arguments, deadline).await?;
         let (written, full_at) = match value {

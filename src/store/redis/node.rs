@@ -61,6 +61,7 @@ impl Node {
 
     /// Sends commands in one go; what the server said to each, errors too.
     pub(super) async fn ask(&self, commands: &Pipeline, deadline: Deadline) -> Result<Vec<Value>, Silence> {
+        let made = self.made.load(Ordering::Relaxed);
         let lane = self.turn.fetch_add(1, Ordering::Relaxed) % self.lanes.len();
         let lane = &self.lanes[lane];
         let mut link = match deadline.wait(self.link(lane)).await {
@@ -71,20 +72,20 @@ impl Node {
         match deadline.wait(link.connection.send_packed_commands(commands, 0, count)).await {
             Ok(Ok(values)) if values.len() == count => Ok(values),
             Ok(Ok(values)) => {
-                self.forget(lane, &link);
+                self.forget(lane, link.number);
                 let text = format!("{} answers to {count} commands", values.len());
                 Err(Silence::Broken((ErrorKind::UnexpectedReturnType, "the server miscounted", text).into()))
             }
             Ok(Err(error)) => {
                 // The others lead to the same server, and have likely ended with it.
                 for lane in &self.lanes {
-                    self.forget(lane, &link);
+                    self.forget(lane, link.number.max(made));
                 }
                 Err(Silence::Broken(error))
             }
             // It may be dead without knowing: whoever comes next shouldn't wait for it.
             Err(passed) => {
-                self.forget(lane, &link);
+                self.forget(lane, link.number);
                 Err(Silence::TimedOut(passed))
             }
         }
@@ -102,11 +103,11 @@ impl Node {
         Ok(place.insert(link).clone())
     }
 
-    /// Forgets a connection that is as old as `link` or older. Those that use it keep it until they are done.
-    fn forget(&self, lane: &Mutex<Option<Link>>, link: &Link) {
+    /// Forgets a connection with this number or a lower one. Those that use it keep it until they are done.
+    fn forget(&self, lane: &Mutex<Option<Link>>, number: u64) {
         // Locked: somebody is replacing it already.
         if let Ok(mut place) = lane.try_lock() {
-            place.take_if(|kept| kept.number <= link.number);
+            place.take_if(|kept| kept.number <= number);
         }
     }
 }
