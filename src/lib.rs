@@ -92,6 +92,8 @@ mod block_on;
 pub mod clock;
 pub mod event;
 #[cfg(feature = "ntp")]
+pub mod fleet;
+#[cfg(feature = "ntp")]
 pub mod monitor;
 #[cfg(feature = "ntp")]
 pub mod ntp;
