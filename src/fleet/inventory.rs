@@ -340,6 +340,11 @@ impl InventoryBuilder {
         &mut self.groups[0]
     }
 
+    /// All groups, that of the hosts in none too.
+    pub fn groups_mut(&mut self) -> &mut [Group] {
+        &mut self.groups
+    }
+
     /// One group more.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! Whom a host should follow.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
 use crate::ntp::{ReferenceId, SourceAddr, SourceAddrError};
@@ -103,11 +103,11 @@ impl Approved {
         if itself || named.contains(&id) {
             return Follows::Approved;
         }
-        let octets = id.to_bytes();
-        // Some servers hide whom they follow; a loopback address is a relay on the host itself; who smears shows nothing else.
-        let hidden = octets[0] == 0 || id == ReferenceId::CHRONY_SMEAR;
-        let relayed = stratum > 1 && octets[0] == 127 && octets[1] != 127;
-        if hidden || relayed || (stratum > 1 && self.incomplete) {
+        // Some servers hide whom they follow; others follow a relay on the host itself; who smears shows nothing else.
+        let hidden = id.to_bytes()[0] == 0 || id == ReferenceId::CHRONY_SMEAR;
+        let here = [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()];
+        let relayed = || here.iter().any(|address| id == ReferenceId::of_address(*address));
+        if hidden || (stratum > 1 && (self.incomplete || relayed())) {
             Follows::Unknown
         } else {
             Follows::Foreign
@@ -157,6 +157,8 @@ mod tests {
             // Its own undisciplined clock.
             (10, [127, 127, 1, 1], Follows::Foreign),
             (3, [127, 0, 0, 1], Follows::Unknown),
+            // ::1
+            (3, [0xcf, 0x40, 0x4d, 0xc8], Follows::Unknown),
             (3, [0; 4], Follows::Unknown),
             (3, [127, 127, 1, 255], Follows::Unknown),
         ] {
