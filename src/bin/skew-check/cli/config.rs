@@ -110,9 +110,7 @@ impl Settings {
 
     fn apply(self, command: Command) -> Command {
         self.0.into_iter().fold(command, |command, (sub, option, values)| {
-            command.mut_subcommand(sub, |sub| {
-                sub.mut_arg(option, |argument| argument.default_values(values).hide_default_value(true))
-            })
+            command.mut_subcommand(sub, |sub| sub.mut_arg(option, |argument| argument.default_values(values)))
         })
     }
 }
