@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use skewgate::fleet::{Host, Inventory, Phase, State, SweepOptions, sweep};
+use skewgate::fleet::{Host, Inventory, Phase, State, SweepOptions, Thresholds, sweep};
 use skewgate::ntp::Pace;
 use skewgate::time::{SignedDuration, os::OsClock};
 use support::program::Program;
@@ -35,8 +35,10 @@ fn ten_thousand_hosts_in_one_sweep_are_all_in_sync() {
     for host in hosts(10_000, port) {
         inventory.host(host.to_string().parse::<Host>().unwrap());
     }
+    // Patience, as other tests may keep the processors busy: what waits for one is delay.
+    inventory.ungrouped().thresholds =
+        Thresholds::new(Duration::from_secs(5), Duration::from_secs(10)).unwrap();
     let mut options = SweepOptions::default();
-    // Patience, as other tests may keep the processors busy.
     options.pace = Pace { max_rate: None, timeout: Duration::from_secs(10), ..Pace::default() };
     options.reference.allow_single = true;
     // Often, so that there are rounds in the middle of it.
@@ -79,6 +81,7 @@ fn a_hundred_thousand_hosts_fit_into_little_memory() {
             "json",
         ])
         .args(["--samples", "2", "--interval", "10ms", "--timeout", "10s", "--max-rate", "off"])
+        .args(["--warning", "5s", "--critical", "10s"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()

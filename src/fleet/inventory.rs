@@ -277,7 +277,6 @@ pub struct Inventory {
 
 impl Inventory {
     /// Nothing yet.
-    #[must_use]
     pub fn builder() -> InventoryBuilder {
         InventoryBuilder { references: Vec::new(), groups: vec![Group::default()], hosts: Vec::new() }
     }

@@ -251,29 +251,31 @@ impl Sweep<'_> {
 
     /// The hosts of which more samples may tell whether they are off: what is not certain is theirs more than the
     /// reference's.
-    fn undecided(&self, approved: &[Approved]) -> Vec<usize> {
+    fn undecided(&self, approved: &[Approved]) -> Vec<(usize, SocketAddr)> {
         let reference = Reference::new(self.rounds.clone());
         let undecided = |(index, outcome): (usize, &Outcome)| {
-            let reading = outcome.reading?;
+            let (reading, address) = (outcome.reading?, outcome.address?);
             let host = &self.inventory.hosts()[index];
             let group = self.inventory.group_of(host);
             let report =
                 HostReport::of(outcome.clone(), group, approved.get(host.group().index())?, &reference);
             let truth = reference.offset_at(reading.anchor)?;
             let may_help = reading.clock.half_width() > truth.half_width();
-            (report.flags.contains(Flag::Inconclusive) && may_help).then_some(index)
+            (report.flags.contains(Flag::Inconclusive) && may_help).then_some((index, address))
         };
         self.outcomes.iter().enumerate().filter_map(undecided).collect()
     }
 
-    fn ask_again(&mut self, hosts: &[usize], progress: &mut dyn FnMut(Progress)) -> Result<(), SweepError> {
+    fn ask_again(
+        &mut self,
+        hosts: &[(usize, SocketAddr)],
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<(), SweepError> {
         // Where they answered before.
-        let addresses =
-            hosts.iter().filter_map(|&index| Some(Addresses::from(self.outcomes[index].address?)));
-        let answers =
-            self.ask(addresses.collect(), &mut counting(Phase::MoreSamples, hosts.len(), progress))?;
+        let addresses = hosts.iter().map(|&(_, address)| address.into()).collect();
+        let answers = self.ask(addresses, &mut counting(Phase::MoreSamples, hosts.len(), progress))?;
         let host_drift = self.options.host_drift;
-        for (&index, answer) in hosts.iter().zip(answers) {
+        for (&(index, _), answer) in hosts.iter().zip(answers) {
             let outcome = &mut self.outcomes[index];
             let (Some(before), Some(later)) =
                 (outcome.reading, Reading::from_samples(&answer.samples, host_drift))

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use clap::builder::BoolishValueParser;
 use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, Command, CommandFactory, FromArgMatches};
 use toml::Spanned;
@@ -50,6 +51,9 @@ fn can_be_set(argument: &Arg) -> bool {
 
 fn with_environment(command: Command) -> Command {
     let with = |argument: Arg| match argument.get_long().map(variable) {
+        Some(name) if matches!(argument.get_action(), ArgAction::SetTrue) => {
+            argument.env(name).hide_env(true).value_parser(BoolishValueParser::new())
+        }
         Some(name) if can_be_set(&argument) => argument.env(name).hide_env(true),
         _ => argument,
     };
