@@ -103,7 +103,7 @@ fn main() {
             let measured = run(&hosts);
             let took = (OsClock.raw() - start).unsigned_abs();
             assert_eq!(measured, hosts.len(), "{name} measured only {measured} hosts");
-            let rate = hosts.len() as f64 / took.as_secs_f64();
+            let rate = f64::from(count) / took.as_secs_f64();
             println!("round {round}: {name:18} {took:>10.2?}  {rate:>9.0} hosts/s");
             rates.push(rate);
         }

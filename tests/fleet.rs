@@ -13,7 +13,7 @@ use std::time::Duration;
 use serde_json::Value;
 use skewgate::clock::Leap;
 use skewgate::fleet::{Flag, Host, Inventory, Report, State, SweepOptions, Thresholds, sweep};
-use skewgate::ntp::{Pace, ReferenceId, Responder, Script};
+use skewgate::ntp::{Options, Pace, ReferenceId, Responder, Script};
 use skewgate::time::{LocalClock, SignedDuration, Timestamp, os::OsClock};
 use support::chronyd::Chronyd;
 use support::relay::{Relay, Route};
@@ -58,7 +58,8 @@ fn text(output: &Output) -> String {
 }
 
 fn states(value: &Value) -> Vec<&str> {
-    value["hosts"].as_array().unwrap().iter().map(|host| host["state"].as_str().unwrap()).collect()
+    let hosts = value["hosts"].as_array().expect("a list");
+    hosts.iter().map(|host| host["state"].as_str().expect("a text")).collect()
 }
 
 #[test]
@@ -188,8 +189,8 @@ fn hosts_from_standard_input_lists_in_order_and_only_some() {
 }
 
 fn file(text: &str) -> tempfile::NamedTempFile {
-    let mut file = tempfile::NamedTempFile::new().unwrap();
-    file.write_all(text.as_bytes()).unwrap();
+    let mut file = tempfile::NamedTempFile::new().expect("a directory for temporary files");
+    file.write_all(text.as_bytes()).expect("room for a file");
     file
 }
 
@@ -389,15 +390,13 @@ const EXACT: Duration = Duration::from_millis(5);
 const SERVED: Duration = Duration::from_micros(500);
 
 fn options() -> SweepOptions {
-    let mut options = SweepOptions::default();
-    options.pace = Pace {
+    let pace = Pace {
         samples: 4,
         interval: Duration::from_millis(20),
         timeout: Duration::from_millis(400),
         ..Pace::default()
     };
-    options.reference.pace = options.pace;
-    options
+    SweepOptions { pace, reference: Options { pace, ..Options::default() }, ..SweepOptions::default() }
 }
 
 fn swept(
@@ -411,13 +410,19 @@ fn swept(
         inventory.reference(reference.source());
     }
     for host in hosts {
-        inventory.host(host.to_string().parse::<Host>().unwrap());
+        inventory.host(host.to_string().parse::<Host>().expect("an address is a host"));
     }
     let all = inventory.ungrouped();
-    all.upstreams = upstreams.iter().map(|address| address.ip().to_string().parse().unwrap()).collect();
-    all.thresholds = Thresholds::new(warning, Duration::from_secs(1)).unwrap();
-    sweep(&Arc::new(inventory.build().unwrap()), &options(), &OsClock, &mut |_| {}).unwrap()
+    let upstream =
+        |address: &SocketAddr| address.ip().to_string().parse().expect("an address is an upstream");
+    all.upstreams = upstreams.iter().map(upstream).collect();
+    all.thresholds = Thresholds::new(warning, Duration::from_secs(1)).expect("the warning comes first");
+    let inventory = Arc::new(inventory.build().expect("hosts and sources"));
+    sweep(&inventory, &options(), &OsClock, &mut |_| {}).expect("rules that make sense")
 }
+
+/// What a host is to be found as, how far off it is in milliseconds, and how to start it.
+type Planned<'a> = (State, Option<i64>, Box<dyn Fn() -> Chronyd + Sync + Send + 'a>);
 
 #[test]
 #[ignore = "needs chronyd: ./tests/run"]
@@ -425,8 +430,8 @@ fn twenty_real_servers_are_each_in_their_state_and_as_far_off_as_they_are() {
     let honest = [3, 3, 3].map(Chronyd::honest);
     let [good, other, _] = &honest;
     // All at once: each takes seconds to settle.
-    let start: Vec<(State, Option<i64>, Box<dyn Fn() -> Chronyd + Sync + Send + '_>)> = {
-        let mut all: Vec<(State, Option<i64>, Box<dyn Fn() -> Chronyd + Sync + Send + '_>)> = Vec::new();
+    let start: Vec<Planned<'_>> = {
+        let mut all: Vec<Planned<'_>> = Vec::new();
         for _ in 0..7 {
             all.push((State::InSync, Some(0), Box::new(|| Chronyd::following(good.address()))));
         }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use skewgate::fleet::{Host, Inventory, Phase, State, SweepOptions, Thresholds, sweep};
-use skewgate::ntp::Pace;
+use skewgate::ntp::{Options, Pace};
 use skewgate::time::{SignedDuration, os::OsClock};
 use support::program::Program;
 
@@ -38,11 +38,13 @@ fn ten_thousand_hosts_in_one_sweep_are_all_in_sync() {
     // Patience, as other tests may keep the processors busy: what waits for one is delay.
     inventory.ungrouped().thresholds =
         Thresholds::new(Duration::from_secs(5), Duration::from_secs(10)).unwrap();
-    let mut options = SweepOptions::default();
-    options.pace = Pace { max_rate: None, timeout: Duration::from_secs(10), ..Pace::default() };
-    options.reference.allow_single = true;
-    // Often, so that there are rounds in the middle of it.
-    options.reference_interval = Duration::from_millis(100);
+    let options = SweepOptions {
+        pace: Pace { max_rate: None, timeout: Duration::from_secs(10), ..Pace::default() },
+        reference: Options { allow_single: true, ..Options::default() },
+        // Often, so that there are rounds in the middle of it.
+        reference_interval: Duration::from_millis(100),
+        ..SweepOptions::default()
+    };
     let mut done = Vec::new();
     let report = sweep(&Arc::new(inventory.build().unwrap()), &options, &OsClock, &mut |progress| {
         if progress.phase == Phase::Hosts {
