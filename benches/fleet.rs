@@ -83,10 +83,10 @@ fn main() {
         (0..count).map(|index| SocketAddr::from((Ipv4Addr::from(first + index), server.1))).collect();
     let reference = format!("127.0.0.1:{}", server.1);
 
-    let mut cases: Vec<Case<'_>> =
-        vec![("skew-check fleet", Box::new(|hosts| skew_check(hosts, &reference)))];
     let plugin = program("CHECK_NTP_TIME", &["/usr/lib/nagios/plugins/check_ntp_time", "check_ntp_time"]);
     let rkik = program("RKIK", &["rkik"]);
+    let mut cases: Vec<Case<'_>> =
+        vec![("skew-check fleet", Box::new(|hosts| skew_check(hosts, &reference)))];
     match &plugin {
         Some(plugin) => cases.push(("check_ntp_time", Box::new(move |hosts| check_ntp_time(plugin, hosts)))),
         None => println!("check_ntp_time isn't there: left out"),
