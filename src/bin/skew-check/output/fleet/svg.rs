@@ -152,3 +152,15 @@ fn escaped(text: &str) -> String {
     }
     escaped
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_text_becomes_a_tag_an_attribute_or_a_control() {
+        let hostile = "<script>alert('1')</script>\"&\u{1b}[2J\u{0}\u{ffff}ü";
+        let shown = "&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;&quot;&amp;[2Jü";
+        assert_eq!(escaped(hostile), shown);
+    }
+}
