@@ -60,9 +60,10 @@
 //!
 //! | feature | default | what it adds | turn it off |
 //! | --- | --- | --- | --- |
-//! | `ntp` | yes | [`ntp`] and [`monitor`]: the only code that opens sockets | where the time comes from elsewhere |
+//! | `ntp` | yes | [`ntp`], [`monitor`] and [`fleet`]: the only code that opens sockets | where the time comes from elsewhere |
 //! | `embedded` | no | [`store::EmbeddedStore`]: states in one file of this machine | where another store is used |
 //! | `postgres` | no | `store::postgres`: states in PostgreSQL, for several nodes | where another store is used |
+//! | `inventory` | no | `fleet::InventoryBuilder::toml`: inventories as files | where hosts are listed by code |
 //! | `migration` | no | `otp::import::migration`: Google Authenticator's exports | where nobody's tokens are imported |
 //! | `pskc` | no | `otp::import::pskc`: hardware tokens (RFC 6030) | where tokens are apps |
 //! | `seal` | no | `seal`: secrets encrypted for the user table | where something else encrypts them |
@@ -77,13 +78,13 @@
 //!
 //! # The public interface is:
 //!
-//! [`time`], [`clock`], [`ntp`], [`monitor`]: what time it is, and how sure that is. [`otp`], [`token`], [`window`], [`store`],
+//! [`time`], [`clock`], [`ntp`], [`monitor`]: what time it is, and how sure that is. [`fleet`]: who else knows it. [`otp`], [`token`], [`window`], [`store`],
 //! [`validator`], [`event`]: whether a code may in. [`block_on`] for callers that aren't async. [`design`], [`security`] and
 //! [`changelog`] are documents.
 
 #![cfg_attr(
     not(feature = "ntp"),
-    doc = "\n\n[`ntp`]: #features\n[`ntp::measure`]: #features\n[`monitor`]: #features"
+    doc = "\n\n[`ntp`]: #features\n[`ntp::measure`]: #features\n[`monitor`]: #features\n[`fleet`]: #features"
 )]
 #![cfg_attr(not(feature = "embedded"), doc = "\n\n[`store::EmbeddedStore`]: #features")]
 #![forbid(unsafe_code)]
@@ -93,6 +94,8 @@
 mod block_on;
 pub mod clock;
 pub mod event;
+#[cfg(feature = "ntp")]
+pub mod fleet;
 #[cfg(feature = "ntp")]
 pub mod monitor;
 #[cfg(feature = "ntp")]

@@ -22,7 +22,17 @@ fuzz_target!(|input: ([u8; 24], [u8; 16], u32, bool)| {
     let t4 = t1 + SignedDuration::from_micros(travel_us.into());
     let travel = Travel { t1, t4, reception: Reception::Process, local: None };
     let request = Request::new(NONCE).expect("a request");
-    match request.judge(&datagram, &travel, &ReplyLimits::default(), MaxDrift::default()) {
+    let (limits, max_drift) = (ReplyLimits::default(), MaxDrift::default());
+    let read = request.read_clock(&datagram, &travel, &limits, max_drift);
+    let judged = request.judge(&datagram, &travel, &limits, max_drift);
+    match &read {
+        Ok(reply) => assert!(reply.sample.bound.lo() <= reply.sample.bound.hi()),
+        Err(SourceError::Refused(
+            refusal @ (Refusal::CrossCheck { .. } | Refusal::Sntpc { .. } | Refusal::ReferenceInFuture),
+        )) => panic!("a clock that can be read is refused: {refusal}"),
+        Err(_) => assert!(judged.is_err(), "true time is taken from a clock that can't be read"),
+    }
+    match judged {
         Ok(reply) => {
             assert!(with_nonce);
             assert!(reply.sample.bound.lo() <= reply.sample.bound.hi());

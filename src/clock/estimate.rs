@@ -282,6 +282,12 @@ impl ClockEstimate {
         self.anchor + max_drift.time_to_grow(spare).min(max_age.into())
     }
 
+    /// How wrong the rate of the raw timeline was taken to be at the most.
+    #[must_use]
+    pub const fn max_drift(&self) -> MaxDrift {
+        self.limits.max_drift
+    }
+
     /// When the last sample was taken.
     #[must_use]
     pub const fn anchor(&self) -> RawInstant {

@@ -58,17 +58,25 @@ impl Exchange {
     /// [`Inconsistent`] where the reply claims to have been sent so long after it was received that no true
     /// time fits: the delay is negative by more than all errors together.
     pub fn sample(&self, max_drift: MaxDrift) -> Result<Sample, Inconsistent> {
-        let error = [
-            SignedDuration::from(self.root_delay / 2),
-            SignedDuration::from(self.root_dispersion),
-            SignedDuration::from(self.server_precision),
-            SignedDuration::from(self.client_precision),
-            max_drift.growth(self.hold()),
-            SHORT_FORMAT_ERROR,
-            CUT_NANOSECONDS,
-        ]
-        .into_iter()
-        .sum::<SignedDuration>();
+        let root = [self.root_delay / 2, self.root_dispersion].map(SignedDuration::from);
+        self.widened_by(root.into_iter().sum::<SignedDuration>() + SHORT_FORMAT_ERROR, max_drift)
+    }
+
+    /// What this exchange proves of the server's own clock, right or wrong: *that clock − raw* at T4. What the server believes
+    /// of its error, the root delay and dispersion, has no part in it. `max_drift` is how far the rates of the two
+    /// clocks may differ.
+    ///
+    /// # Errors
+    ///
+    /// As [`sample`](Self::sample).
+    pub fn clock_reading(&self, max_drift: MaxDrift) -> Result<Sample, Inconsistent> {
+        self.widened_by(SignedDuration::ZERO, max_drift)
+    }
+
+    /// With an error of the server's own, and with that of reading the clocks.
+    fn widened_by(&self, error: SignedDuration, max_drift: MaxDrift) -> Result<Sample, Inconsistent> {
+        let precisions = SignedDuration::from(self.server_precision) + self.client_precision.into();
+        let error = error + precisions + max_drift.growth(self.hold()) + CUT_NANOSECONDS;
         let lo = utc_minus_raw(self.t3, self.t4) - error;
         let hi = utc_minus_raw(self.t2, self.t1) + error + max_drift.growth(self.t4 - self.t1);
         let bound = OffsetInterval::new(lo, hi).ok_or(Inconsistent)?;

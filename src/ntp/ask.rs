@@ -6,7 +6,7 @@ use std::ops::Deref;
 use super::engine::converse;
 use super::pace::Pace;
 use super::transport::{Transport, Udp};
-use super::{Header, ReplyLimits, SourceError};
+use super::{Header, Purpose, ReplyLimits, SourceError};
 use crate::clock::{MaxDrift, Sample};
 use crate::time::LocalClock;
 
@@ -61,11 +61,13 @@ impl From<Vec<SocketAddr>> for Addresses {
 /// Everything that can be set about asking many servers.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AskOptions {
+    /// Whether they are asked what time it is, or what their clocks show. Default: what time it is.
+    pub purpose: Purpose,
     /// How each is asked.
     pub pace: Pace,
     /// What is refused in a reply.
     pub reply_limits: ReplyLimits,
-    /// How wrong the rate of the raw timeline may be.
+    /// How wrong the rate of the raw timeline may be; where clocks are read, how far theirs may differ from it.
     pub max_drift: MaxDrift,
 }
 
@@ -183,8 +185,19 @@ pub fn ask_over(
     options: &AskOptions,
     clock: &dyn LocalClock,
 ) -> Vec<Answer> {
+    ask_watched(transport, targets, options, clock, &mut || {})
+}
+
+/// Likewise, telling how far it has come: `done` is called once for each server that there is an answer of.
+pub(crate) fn ask_watched(
+    transport: &dyn Transport,
+    targets: impl IntoIterator<Item: Into<Addresses>>,
+    options: &AskOptions,
+    clock: &dyn LocalClock,
+    done: &mut dyn FnMut(),
+) -> Vec<Answer> {
     let targets = targets.into_iter().map(Into::into).collect();
-    converse(targets, options, clock, transport)
+    converse(targets, options, clock, transport, done)
 }
 
 #[cfg(test)]

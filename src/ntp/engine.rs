@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::ask::{Addresses, Answer, AskOptions};
-use super::exchange::{Reply, ReplyLimits, Request, Travel};
+use super::exchange::{Purpose, Reply, ReplyLimits, Request, Travel};
 use super::nonces::{ByNonce, Nonces};
 use super::pace::Pace;
 use super::packet::{HEADER_LENGTH, Header};
@@ -45,9 +45,10 @@ pub(super) fn converse(
     options: &AskOptions,
     clock: &dyn LocalClock,
     transport: &dyn Transport,
+    done: &mut dyn FnMut(),
 ) -> Vec<Answer> {
     let mut sockets = transport.open();
-    let AskOptions { pace, reply_limits: limits, max_drift } = options;
+    let AskOptions { purpose, pace, reply_limits: limits, max_drift } = options;
     // In place, where it fits: the targets take the memory of their addresses, and the answers that of the targets.
     let targets: Vec<_> = targets.into_iter().map(Target::new).collect();
     let askable = (0..targets.len()).filter(|&index| targets[index].answer.address.is_some());
@@ -62,6 +63,8 @@ pub(super) fn converse(
         // Twice as many: a table that is at most half full clears away what was removed without growing.
         in_flight: ByNonce::with_capacity_and_hasher(2 * most, Default::default()),
         ready,
+        purpose: *purpose,
+        done,
         pace,
         limits,
         max_drift: *max_drift,
@@ -84,6 +87,9 @@ pub(super) fn converse(
 }
 
 struct Engine<'a> {
+    purpose: Purpose,
+    /// Told of each target that is asked no more.
+    done: &'a mut dyn FnMut(),
     pace: &'a Pace,
     limits: &'a ReplyLimits,
     max_drift: MaxDrift,
@@ -197,6 +203,7 @@ impl Engine<'_> {
             self.ready.push_back(index);
         } else {
             self.targets[index].answer.error = Some(error.into());
+            (self.done)();
         }
     }
 
@@ -343,16 +350,20 @@ impl Engine<'_> {
         };
         let asked = waited.remove();
         let (t4, reception) = self.stamps.arrival(datagram.stamp);
-        let travel = Travel {
-            t1: asked.t1,
-            t4,
-            reception,
-            local: target.local_address(&header, address, &*self.sockets),
+        // Whom a server follows matters to those who would follow it.
+        let local = match self.purpose {
+            Purpose::TrueTime => target.local_address(&header, address, &*self.sockets),
+            Purpose::ClockReading => None,
         };
+        let travel = Travel { t1: asked.t1, t4, reception, local };
         // There is one: this is a reply to what was made of it.
         let Ok(request) = &self.request else { return };
         let request = request.with_nonce(header.origin.0);
-        let judged = request.judge(&datagram.bytes, &travel, self.limits, self.max_drift);
+        let (bytes, limits, max_drift) = (&datagram.bytes, self.limits, self.max_drift);
+        let judged = match self.purpose {
+            Purpose::TrueTime => request.judge(bytes, &travel, limits, max_drift),
+            Purpose::ClockReading => request.read_clock(bytes, &travel, limits, max_drift),
+        };
         self.conclude(asked.target, header, judged);
     }
 
@@ -365,7 +376,7 @@ impl Engine<'_> {
                 target.answer.samples.push(reply.sample, wanted);
                 target.answer.header = Some(header);
                 if target.answer.samples.len() < wanted {
-                    self.timers.pause(index, self.stamps.latest());
+                    return self.timers.pause(index, self.stamps.latest());
                 }
             }
             // A kiss ends the asking; what was measured before it stays true.
@@ -380,6 +391,7 @@ impl Engine<'_> {
                 target.answer.error = Some(error.into());
             }
         }
+        (self.done)();
     }
 
     /// Remembers why nothing usable came from an address that was asked.

@@ -59,6 +59,17 @@ impl Default for ReplyLimits {
     }
 }
 
+/// What is wanted of a server that is asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Purpose {
+    /// True time: what it says of its own error counts, and one that doesn't know the time is refused.
+    #[default]
+    TrueTime,
+    /// What its clock shows, right or wrong. Servers that are unsynchronised, unsure, or follow this host are read like any
+    /// other, and their samples bound *their clock − raw*: see [`Exchange::clock_reading`].
+    ClockReading,
+}
+
 /// A request, ready to be sent, and what is needed to judge its reply. Whoever has sockets of their own can
 /// use it without the engine.
 ///
@@ -145,6 +156,54 @@ impl Request {
         limits: &ReplyLimits,
         max_drift: MaxDrift,
     ) -> Result<Reply, SourceError> {
+        let header = self.header_of(datagram)?;
+        if header.leap == Leap::Unsynchronised || header.stratum == 0 || header.stratum >= 16 {
+            return Err(SourceError::Unsynchronised { leap: header.leap, stratum: header.stratum });
+        }
+        let exchange = exchange(&header, travel)?;
+        check_travel(&exchange, limits, max_drift)?;
+        check_root(&header, travel.local, limits)?;
+        self.second_opinion(*datagram, &exchange)?;
+        let sample = exchange.sample(max_drift)?;
+        let root_distance = sample.bound.half_width();
+        if root_distance > limits.max_root_distance {
+            return Err(Refusal::RootDistance { root_distance, max: limits.max_root_distance }.into());
+        }
+        Ok(Reply { header, sample })
+    }
+
+    /// Judges one whose server's clock is to be read, not followed: what that server says of its own synchronisation is
+    /// not asked. Of the limits only [`ReplyLimits::max_hold`] holds. `max_drift` is how far the rates of the two
+    /// clocks may differ.
+    ///
+    /// # Errors
+    ///
+    /// [`SourceError`]: not a reply to this request, a kiss, or a [`Refusal`] because it is malformed.
+    pub fn read_clock(
+        &self,
+        datagram: &[u8; HEADER_LENGTH],
+        travel: &Travel,
+        limits: &ReplyLimits,
+        max_drift: MaxDrift,
+    ) -> Result<Reply, SourceError> {
+        let header = self.header_of(datagram)?;
+        let exchange = exchange(&header, travel)?;
+        check_travel(&exchange, limits, max_drift)?;
+        // sntpc judges sources. It is shown the timestamps of this reply, as a source without a fault would send them.
+        let faultless = Header {
+            leap: Leap::None,
+            stratum: 1,
+            root_delay: Duration::ZERO,
+            root_dispersion: Duration::ZERO,
+            reference: header.receive,
+            ..header
+        };
+        self.second_opinion(faultless.to_bytes(), &exchange)?;
+        Ok(Reply { header, sample: exchange.clock_reading(max_drift)? })
+    }
+
+    /// The header of what is a reply to this request, and no kiss.
+    fn header_of(&self, datagram: &[u8; HEADER_LENGTH]) -> Result<Header, SourceError> {
         let header = Header::from_bytes(datagram);
         if header.origin.0 != self.nonce {
             return Err(SourceError::OnlyStrays { datagrams: 1, stray: Stray::WrongNonce });
@@ -155,28 +214,14 @@ impl Request {
         if header.mode != 4 {
             return Err(Refusal::Mode { mode: header.mode }.into());
         }
-        if header.stratum == 0
-            && let Some(kiss) = KissCode::from_reference_id(header.reference_id)
-        {
-            return Err(SourceError::Kiss(kiss));
+        match KissCode::from_reference_id(header.reference_id) {
+            Some(kiss) if header.stratum == 0 => Err(SourceError::Kiss(kiss)),
+            _ => Ok(header),
         }
-        if header.leap == Leap::Unsynchronised || header.stratum == 0 || header.stratum >= 16 {
-            return Err(SourceError::Unsynchronised { leap: header.leap, stratum: header.stratum });
-        }
-        let exchange = exchange(&header, travel)?;
-        check_limits(&header, &exchange, travel.local, limits, max_drift)?;
-        self.second_opinion(datagram, &exchange)?;
-        let sample = exchange.sample(max_drift)?;
-        let root_distance = sample.bound.half_width();
-        if root_distance > limits.max_root_distance {
-            return Err(Refusal::RootDistance { root_distance, max: limits.max_root_distance }.into());
-        }
-        Ok(Reply { header, sample })
     }
 
     /// sntpc's validation, and its figures beside ours.
-    fn second_opinion(&self, datagram: &[u8; HEADER_LENGTH], exchange: &Exchange) -> Result<(), Refusal> {
-        let mut restored = *datagram;
+    fn second_opinion(&self, mut restored: [u8; HEADER_LENGTH], exchange: &Exchange) -> Result<(), Refusal> {
         restored[ORIGIN].copy_from_slice(&self.t1_bytes);
         let socket = MemorySocket { sent: Cell::new([0; HEADER_LENGTH]), reply: restored };
         let clock = SntpcClock { since_t1: exchange.t4 - exchange.t1 };
@@ -227,13 +272,8 @@ fn exchange(header: &Header, travel: &Travel) -> Result<Exchange, Refusal> {
     })
 }
 
-fn check_limits(
-    header: &Header,
-    exchange: &Exchange,
-    local: Option<IpAddr>,
-    limits: &ReplyLimits,
-    max_drift: MaxDrift,
-) -> Result<(), Refusal> {
+/// The way there and back.
+fn check_travel(exchange: &Exchange, limits: &ReplyLimits, max_drift: MaxDrift) -> Result<(), Refusal> {
     let hold = exchange.hold().unsigned_abs();
     if hold > limits.max_hold {
         return Err(Refusal::HoldTooLong { hold, max: limits.max_hold });
@@ -244,6 +284,11 @@ fn check_limits(
     if delay < -(precisions + max_drift.growth(exchange.hold())) {
         return Err(Refusal::NegativeDelay { delay_ns: delay.as_nanos() });
     }
+    Ok(())
+}
+
+/// The way from the server to its reference.
+fn check_root(header: &Header, local: Option<IpAddr>, limits: &ReplyLimits) -> Result<(), Refusal> {
     if header.root_delay > limits.max_root_delay {
         return Err(Refusal::RootDelay { root_delay: header.root_delay, max: limits.max_root_delay });
     }

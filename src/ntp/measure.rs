@@ -161,7 +161,8 @@ pub(crate) fn measure_except(
         Err(_) => Vec::new().into(),
     });
     let max_drift = options.limits.max_drift;
-    let how = AskOptions { pace: options.pace, reply_limits: options.reply_limits, max_drift };
+    let AskOptions { purpose, .. } = AskOptions::default();
+    let how = AskOptions { purpose, pace: options.pace, reply_limits: options.reply_limits, max_drift };
     let answers = ask_over(transport, addresses, &how, clock);
     let reading = clock.system();
     let slept = clock.suspended();

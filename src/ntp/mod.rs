@@ -33,9 +33,10 @@ mod target;
 mod timers;
 mod transport;
 
+pub(crate) use ask::ask_watched;
 pub use ask::{Addresses, Answer, AskOptions, Samples, ask, ask_over};
 pub use error::{Refusal, SourceError, Stray};
-pub use exchange::{Reply, ReplyLimits, Request, Travel};
+pub use exchange::{Purpose, Reply, ReplyLimits, Request, Travel};
 pub(crate) use kiss::Backoff;
 pub use kiss::KissCode;
 pub(crate) use measure::measure_except;
@@ -44,6 +45,7 @@ pub use pace::Pace;
 pub use packet::{HEADER_LENGTH, Header, ReferenceId, WireTimestamp};
 pub use report::{SourceReport, Verdict, Warning};
 pub use resolve::Family;
+pub(crate) use resolve::resolve_many;
 pub use responder::{
     AllowList, Announcement, Network, NetworkError, RateLimit, Responder, Rewrite, Script, Service, Tally,
 };

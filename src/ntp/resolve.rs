@@ -1,5 +1,7 @@
 //! Names to addresses, within a deadline.
 
+mod many;
+
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -10,6 +12,7 @@ use super::engine::LOOK_UP;
 use super::source::Host;
 use super::{KissCode, SourceAddr, SourceError, Transport};
 use crate::time::LocalClock;
+pub(crate) use many::resolve_many;
 
 /// Which addresses of a name are used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

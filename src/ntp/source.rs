@@ -240,6 +240,12 @@ impl Source {
     }
 }
 
+impl From<std::net::SocketAddr> for Source {
+    fn from(address: std::net::SocketAddr) -> Self {
+        Self::new(address.into())
+    }
+}
+
 impl FromStr for Source {
     type Err = SourceAddrError;
 

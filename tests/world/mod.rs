@@ -7,6 +7,7 @@
 //! server.rs    servers that are as wrong as they admit, and those that are silent, unsynchronised or send kisses
 //! liar.rs      liars who know the truth, this host's clock and every honest reply, and collude
 //! run.rs       one measurement and what is checked of it
+//! fleet.rs     one sweep of a fleet and what is checked of it
 //! tally.rs     what runs came to
 //! ```
 //!
@@ -17,6 +18,8 @@
 //! - it is not stepped there and back again between two readings of it;
 //! - a suspend takes longer than a millisecond.
 
+#[allow(dead_code, reason = "each test file uses a part of it")]
+mod fleet;
 mod host;
 mod liar;
 mod run;
@@ -24,6 +27,9 @@ mod server;
 mod tally;
 mod weather;
 
+#[allow(unused_imports, reason = "each test file uses a part of it")]
+pub(crate) use fleet::{Found, sweep_once};
+#[allow(unused_imports, reason = "each test file uses a part of it")]
 pub(crate) use run::run;
 pub(crate) use tally::Tally;
 

@@ -48,6 +48,27 @@ pub(super) enum Kind {
     Unsynchronised,
     Silent,
     Liar,
+    /// A host whose clock is to be read, not believed.
+    Member(Member),
+}
+
+/// A clock that is off, and runs at a rate of its own.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Member {
+    pub(super) since: Timestamp,
+    /// In nanoseconds, at `since`.
+    pub(super) ahead: i64,
+    /// In parts in 10⁹.
+    pub(super) rate_ppb: i64,
+    pub(super) synchronised: bool,
+}
+
+impl Member {
+    /// Its time minus true time.
+    pub(super) fn skew(self, now: Timestamp) -> SignedDuration {
+        let gained = i128::from((now - self.since).as_nanos()) * i128::from(self.rate_ppb) / 1_000_000_000;
+        SignedDuration::from_nanos(self.ahead + i64::try_from(gained).expect("a few seconds at the most"))
+    }
 }
 
 /// Which way a server is wrong: right servers at the edge of what they admit are where mistakes in a bound show.
@@ -157,6 +178,7 @@ impl Server {
             Kind::Unsynchronised => {
                 return Some((0, Header { leap: Leap::Unsynchronised, ..self.header(nonce) }));
             }
+            Kind::Member(member) => return Some(self.answer_as(member, now, nonce, dice)),
             Kind::Honest | Kind::Kisses { .. } => {}
         }
         let hold = if dice.once_in(3) { self.max_hold } else { dice.between(5 * MICRO, self.max_hold) };
@@ -184,6 +206,33 @@ impl Server {
                 ..self.header(nonce)
             },
         ))
+    }
+
+    /// A member of a fleet reads its clock, right or wrong, and says of its error whatever comes to its mind.
+    fn answer_as(
+        &self,
+        member: Member,
+        now: Timestamp,
+        nonce: WireTimestamp,
+        dice: &mut Dice,
+    ) -> (i64, Header) {
+        let hold = dice.between(5 * MICRO, self.max_hold);
+        let shown = |at: Timestamp| WireTimestamp::from_timestamp(at + member.skew(at));
+        let plain = self.header(nonce);
+        let (leap, stratum) = match member.synchronised {
+            true => (plain.leap, plain.stratum),
+            false => (Leap::Unsynchronised, dice.one_of(&[0, 2, 16])),
+        };
+        let header = Header {
+            leap,
+            stratum,
+            root_delay: nanos(dice.one_of(&[0, 30_000 * MILLI])),
+            root_dispersion: nanos(dice.one_of(&[0, 30_000 * MILLI])),
+            receive: shown(now),
+            transmit: shown(now + SignedDuration::from_nanos(hold)),
+            ..plain
+        };
+        (hold, header)
     }
 
     /// What somebody else would answer in its name.

@@ -1,5 +1,8 @@
 //! The command line.
 
+mod config;
+mod fleet;
+
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -8,6 +11,8 @@ use anstream::ColorChoice;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::explain::ExplainOptions;
+pub(crate) use config::parse;
+pub(crate) use fleet::{FleetFormat, FleetOptions, SortBy};
 use skewgate::ntp::{AllowList, Announcement, Family, Network, Options, Pace, RateLimit, Service, Source};
 
 /// Whose clock is wrong, by how much, and how surely.
@@ -17,17 +22,28 @@ pub(crate) struct Cli {
     /// When to use colours. NO_COLOR is respected.
     #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
     pub(crate) color: Color,
+    /// A file with values for options, TOML: a table for each command, such as [fleet], with keys such as max-rate.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) config: Option<std::path::PathBuf>,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
 
 const EXIT_STATUS: &str = "Exit status: 0 ok, 1 warning, 2 critical, 3 unknown (no quorum, nothing reachable, \
-                           inconclusive, wrong usage).";
+                           inconclusive, wrong usage).\n\
+                           \n\
+                           An option may also be given by the environment: SKEW_CHECK_MAX_RATE for --max-rate. The command line \
+                           comes first, then the environment, then the file that --config names.";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Compare this host's clock with time sources.
     Probe(ProbeOptions),
+    /// Say which hosts' clocks are off, by how much and how surely.
+    ///
+    /// Every host is asked over NTP and compared with the reference sources of the same run: the clock of this host
+    /// cancels out. Hosts are read whether or not they are synchronised.
+    Fleet(FleetOptions),
     /// Find out why a one-time code was refused, or whether it would be.
     ///
     /// Looks for the code in the day around the time at which it was tried, computes the window that the validator would
@@ -56,7 +72,7 @@ pub(crate) struct ProbeOptions {
     sources: Vec<Source>,
     /// A source that smears leap seconds; repeat it for more. Asked like the others, and believed to a second only within
     /// 24 hours of the end of a month: use sources that all smear, or none that does.
-    #[arg(long, value_name = "SOURCE")]
+    #[arg(long, value_name = "SOURCE", value_delimiter = ',')]
     smeared: Vec<Source>,
     #[command(flatten)]
     asking: AskingOptions,

@@ -2,12 +2,15 @@
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use skewgate::clock::RulesError;
+use skewgate::fleet::{InventoryError, SweepError};
+use skewgate::ntp::SourceAddrError;
 
 use crate::explain::ExplainError;
-use crate::output::Status;
+use crate::output::{Status, harmless};
 
 /// Why a command could not do its work. Findings about clocks are results, not errors.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +29,18 @@ pub(crate) enum CliError {
     Signals(String),
     #[error("the server ended by itself, and should not: this is a bug in skew-check")]
     ServerEnded,
+    #[error("{0}")]
+    Sweep(#[from] SweepError),
+    #[error("{0}")]
+    Fleet(#[from] InventoryError),
+    #[error("{place}: {error}")]
+    Inventory { place: String, error: InventoryError },
+    #[error("{place}: {error}")]
+    Host { place: String, error: SourceAddrError },
+    #[error("can't read {}: {error}", harmless(&file.display().to_string()))]
+    ReadFile { file: PathBuf, error: io::Error },
+    #[error("can't write {}: {error}", harmless(&file.display().to_string()))]
+    WriteFile { file: PathBuf, error: io::Error },
     #[error("writing the result failed: {0}")]
     Output(#[from] io::Error),
 }
@@ -36,12 +51,16 @@ impl CliError {
         match self {
             Self::Listen { address, error } => listen_hint(*address, error.kind()),
             Self::Rules(RulesError::SingleSource)
-            | Self::Explain(ExplainError::Rules(RulesError::SingleSource)) => {
-                Some("--allow-single allows it")
-            }
+            | Self::Explain(ExplainError::Rules(RulesError::SingleSource))
+            | Self::Sweep(SweepError::Rules(RulesError::SingleSource)) => Some("--allow-single allows it"),
             Self::Rules(RulesError::ImpossibleQuorum { .. })
-            | Self::Explain(ExplainError::Rules(RulesError::ImpossibleQuorum { .. })) => {
-                Some("--quorum sets it")
+            | Self::Explain(ExplainError::Rules(RulesError::ImpossibleQuorum { .. }))
+            | Self::Sweep(SweepError::Rules(RulesError::ImpossibleQuorum { .. })) => Some("--quorum sets it"),
+            Self::Fleet(InventoryError::NoReferences) => Some(
+                "--reference names one, and so does reference = [\"…\"] in the file that --inventory names",
+            ),
+            Self::Fleet(InventoryError::NoHosts) => {
+                Some("name them as arguments, as - for standard input, or in the file that --inventory names")
             }
             Self::Demo { .. } => Some("it needs nothing but UDP and threads on 127.0.0.1"),
             _ => None,

@@ -7,19 +7,18 @@ mod cli;
 mod demo;
 mod error;
 mod explain;
+mod fleet;
 mod output;
 mod probe;
 mod respond;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
-use cli::{Cli, Command};
+use cli::Command;
 use output::Status;
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match cli::parse() {
         Ok(cli) => cli,
         Err(error) => {
             // A closed terminal is nobody to complain to.
@@ -32,6 +31,7 @@ fn main() -> ExitCode {
     let done = match &cli.command {
         Command::Probe(options) => probe::run(options),
         Command::Explain(options) => explain::run(options),
+        Command::Fleet(options) => fleet::run(options),
         Command::Respond(options) => respond::run(options),
         Command::Demo => demo::run(),
     };

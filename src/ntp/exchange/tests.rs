@@ -172,6 +172,55 @@ fn a_root_distance_over_the_limit_is_refused() {
     assert!(matches!(judge(&reply), Err(SourceError::Refused(Refusal::RootDistance { .. }))));
 }
 
+fn read(header: &Header) -> Result<Reply, SourceError> {
+    let request = Request::new(NONCE).unwrap();
+    request.read_clock(&header.to_bytes(), &travel(T4, None), &ReplyLimits::default(), MaxDrift::default())
+}
+
+#[test]
+fn a_clock_is_read_whatever_its_server_believes() {
+    let healthy = healthy();
+    let narrow = read(&healthy).unwrap().sample.bound;
+    let zero = WireTimestamp(0);
+    for odd in [
+        Header {
+            leap: Leap::Unsynchronised,
+            stratum: 0,
+            reference_id: ReferenceId::from_bytes([0; 4]),
+            ..healthy
+        },
+        Header { stratum: 16, ..healthy },
+        Header { stratum: 255, ..healthy },
+        Header {
+            root_delay: Duration::from_secs(60_000),
+            root_dispersion: Duration::from_secs(60_000),
+            ..healthy
+        },
+        Header { reference: WireTimestamp(u64::MAX), ..healthy },
+        Header { reference: zero, ..healthy },
+        // Decades off, either way.
+        reply_at(at("2030-01-01T00:00:00Z")),
+        reply_at(at("2100-01-01T00:00:00Z")),
+    ] {
+        let sample = read(&odd).unwrap().sample;
+        assert_eq!(sample.bound.half_width(), narrow.half_width(), "{odd:?}");
+    }
+    // The way took 2 ms less a tenth: no root distance is in it.
+    assert!(narrow.half_width() < Duration::from_micros(955), "{narrow:?}");
+    for malformed in [
+        Header { version: 2, ..healthy },
+        Header { mode: 3, ..healthy },
+        Header { precision: 1, ..healthy },
+        Header { receive: zero, ..healthy },
+        Header { transmit: zero, ..healthy },
+        Header { receive: healthy.transmit, transmit: healthy.receive, ..healthy },
+        Header { stratum: 0, reference_id: ReferenceId::from_bytes(*b"RATE"), ..healthy },
+        Header { origin: WireTimestamp(NONCE ^ 1), ..healthy },
+    ] {
+        assert!(read(&malformed).is_err(), "{malformed:?}");
+    }
+}
+
 #[test]
 fn kisses_are_known_by_stratum_and_code() {
     for (code, kiss) in [(*b"RATE", KissCode::Rate), (*b"DENY", KissCode::Deny), (*b"RSTR", KissCode::Rstr)] {
@@ -290,6 +339,15 @@ proptest! {
         let judged = request.judge(&datagram, &travel(t4, None), &ReplyLimits::default(), MaxDrift::default());
         let defect = matches!(judged, Err(SourceError::Refused(Refusal::CrossCheck { .. } | Refusal::Sntpc { .. })));
         prop_assert!(!defect, "{judged:?}");
+        let read = request.read_clock(&datagram, &travel(t4, None), &ReplyLimits::default(), MaxDrift::default());
+        let defect = matches!(
+            read,
+            Err(SourceError::Refused(
+                Refusal::CrossCheck { .. } | Refusal::Sntpc { .. } | Refusal::ReferenceInFuture
+            ))
+        );
+        prop_assert!(!defect, "{read:?}");
+        prop_assert!(judged.is_err() || read.is_ok(), "{read:?}");
     }
 
     /// The server's clock, at any time of any era, and any path: the truth is inside, and sntpc agrees.

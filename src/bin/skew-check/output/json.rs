@@ -25,7 +25,7 @@ struct Probe<'a> {
 }
 
 #[derive(Serialize)]
-struct ClockObject {
+pub(crate) struct ClockObject {
     offset_ns: i64,
     half_width_ns: u64,
     best_offset_ns: i64,
@@ -82,7 +82,7 @@ pub(crate) fn print_nothing(out: &mut impl Write, error: &CliError, now: Timesta
     writeln!(out)
 }
 
-fn clock(clock: &Clock) -> ClockObject {
+pub(crate) fn clock(clock: &Clock) -> ClockObject {
     let estimate = &clock.estimate;
     ClockObject {
         offset_ns: clock.offset.midpoint().as_nanos(),

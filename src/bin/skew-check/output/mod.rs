@@ -2,6 +2,7 @@
 
 pub(crate) mod explain_json;
 pub(crate) mod explain_text;
+pub(crate) mod fleet;
 pub(crate) mod json;
 pub(crate) mod nagios;
 pub(crate) mod text;
@@ -97,6 +98,11 @@ impl Bounded {
         format!("{}{}", if self.middle < 0 { '-' } else { '+' }, self.magnitude())
     }
 
+    /// The middle with the other sign.
+    pub(crate) fn flipped(&self) -> String {
+        Self { middle: -self.middle, ..*self }.middle()
+    }
+
     /// The middle without its sign.
     pub(crate) fn magnitude(&self) -> String {
         decimal(self.middle.unsigned_abs(), self.resolution)
@@ -158,7 +164,20 @@ pub(crate) fn nanos(length: Duration) -> u64 {
 
 /// What comes from elsewhere (the operating system, the network), made harmless for a terminal.
 pub(crate) fn harmless(text: &str) -> String {
-    text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() || turns_text(c) {
+            shown.extend(c.escape_default());
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
+}
+
+/// What isn't seen itself, and changes how what is around it is seen.
+const fn turns_text(c: char) -> bool {
+    matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 #[cfg(test)]

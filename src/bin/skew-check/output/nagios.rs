@@ -40,7 +40,7 @@ fn range(threshold: Duration) -> String {
 }
 
 /// In seconds, to the nanosecond, without a detour through floating point.
-fn seconds(length: SignedDuration) -> String {
+pub(super) fn seconds(length: SignedDuration) -> String {
     let nanos = length.as_nanos().unsigned_abs();
     let sign = if length.is_negative() { "-" } else { "" };
     format!("{sign}{}.{:09}", nanos / 1_000_000_000, nanos % 1_000_000_000)
