@@ -11,6 +11,8 @@ pub struct TimeStep(i64);
 impl TimeStep {
     /// The first step: it begins at T0.
     pub const ZERO: Self = Self(0);
+    /// The last step that there can be.
+    pub const MAX: Self = Self(i64::MAX);
 
     /// The step with this number; `None` below zero.
     #[must_use]

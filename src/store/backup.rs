@@ -32,6 +32,7 @@
 use std::collections::HashSet;
 use std::io::{self, BufRead, Write};
 use std::ops::ControlFlow;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +44,9 @@ use crate::window::RESYNCHRONISATION_SLACK;
 use super::{Change, ManageStore, Record, StoreError, Written};
 
 const SCHEMA: &str = "skewgate/tokens/1";
+
+/// How far this host's own clock may be from true time when everything until now is declared dead.
+const MOST_APART: Duration = Duration::from_secs(3600);
 
 /// The longest line that is read: two names of 255 characters that are all escaped, and ten numbers.
 const LONGEST_LINE: u64 = 8 * 1024;
@@ -73,6 +77,14 @@ pub enum BackupError {
     /// True time isn't known. Nothing was imported.
     #[error("nothing can be imported without knowing the time: {0}")]
     ClockUntrusted(#[from] TimeError),
+    /// This host's own clock contradicts the time by more than an hour, and what is declared dead is so for good. Nothing was imported.
+    #[error(
+        "this host's clock is {apart:?} from what its time sources say, at most an hour is allowed here: set it, or mend the sources"
+    )]
+    ClockContradicted {
+        /// How far they are apart.
+        apart: Duration,
+    },
     /// The store failed. What was imported until then stays; a second run goes on.
     #[error("after {created} tokens: {source}; run the import again, what is there is left alone")]
     StoreFailed {
@@ -174,7 +186,12 @@ pub async fn import(
     input: &mut (dyn BufRead + Send),
 ) -> Result<Import, BackupError> {
     let records = read(input)?;
-    let not_before = time.now()?.latest() + SignedDuration::from(RESYNCHRONISATION_SLACK);
+    let now = time.now()?;
+    let apart = (now.midpoint() - time.system_clock()).unsigned_abs();
+    if apart > MOST_APART {
+        return Err(BackupError::ClockContradicted { apart });
+    }
+    let not_before = now.latest() + SignedDuration::from(RESYNCHRONISATION_SLACK);
     let (mut created, mut kept) = (0, 0);
     let failed = |created, source| BackupError::StoreFailed { created, source };
     store.set_not_before(not_before).await.map_err(|source| failed(0, source))?;

@@ -2,13 +2,16 @@
 
 use crate::event::Outcome;
 use crate::otp::TimeStep;
-use crate::store::{Change, Reset, StoreError, Written};
+use crate::store::{Change, Renewal, Reset, StoreError, Written};
 use crate::time::{SignedDuration, Timestamp};
-use crate::token::Token;
+use crate::token::{Budget, Token, TokenState};
 use crate::window::{RESYNCHRONISATION_SLACK, Window};
 
-use super::shell::epoch;
-use super::{ClockFault, Inner, Trace, Validator};
+use super::shell::{check_parameters, epoch, nonce};
+use super::{ClockFault, Inner, TokenFault, Trace, Validator};
+
+/// How often a reset is computed anew because the token was used meanwhile.
+const TRIES: usize = 16;
 
 /// Why an administrator's wish wasn't done.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +23,12 @@ pub enum AdministerError {
     /// True time isn't known.
     #[error("that can't be done without knowing the time: {0}")]
     ClockUntrusted(#[source] ClockFault),
+    /// The token isn't as it was enrolled.
+    #[error("this token can't be changed: {0}")]
+    TokenUnsuited(#[source] TokenFault),
+    /// The token is being used all the time.
+    #[error("the token was used by somebody each time that it was to be changed: try again")]
+    Contended,
     /// The operating system gave no random bytes.
     #[error("the operating system gave no random bytes: check its entropy source")]
     NoRandomness,
@@ -32,6 +41,8 @@ impl AdministerError {
     const fn outcome(&self) -> Outcome {
         match self {
             Self::NotEnrolled => Outcome::StateMissing,
+            Self::TokenUnsuited(_) => Outcome::TokenUnsuited,
+            Self::Contended => Outcome::Busy,
             Self::ClockUntrusted(_) => Outcome::ClockUntrusted,
             Self::NoRandomness => Outcome::NoRandomness,
             Self::StoreFailed(_) => Outcome::StoreFailed,
@@ -41,8 +52,11 @@ impl AdministerError {
 
 /// For the service's own administration, never for what a user or a client asks for.
 impl Validator {
-    /// Gives a token its whole budget back and ends its row of failures; a watermark that lies ahead of the present window is set
+    /// Gives a token, and all that share its budget, the whole budget back and ends its row of failures; a watermark that lies ahead of the present window is set
     /// down to its top, never lower: what could be used by now stays used.
+    ///
+    /// Never while the time may be wrong: under a clock that lies *behind*, what is set down to its present is used up to a time that has
+    /// passed, and codes that were used since come back as that clock goes on.
     ///
     /// For an account that is locked, or that is throttled and whose owner is known to ask; and for a token that was used at a time
     /// of the future. What guessers may try counts from nothing again: each reset is worth a day and a half of guessing.
@@ -76,8 +90,9 @@ impl Validator {
     /// Tells that the store's rows may be older than what users were promised: after every restore, import by other means, and
     /// change of stores, before the first login.
     ///
-    /// For every token, codes that could have been used by now are refused, those within reach of a
-    /// resynchronisation included: nobody gets in for five minutes. Nothing is resynchronised until all that could
+    /// For every token, codes that could have been used by now are refused, those within reach of one
+    /// resynchronisation since the rows were saved included: nobody gets in for five minutes. (A token that was moved twice since then, or enrolled anew under the
+    /// same id with a clock that is further off, may have used codes that lie further ahead: those work once more at their time.) Nothing is resynchronised until all that could
     /// have been used has come out of reach; and as budgets may have forgotten what was paid, all count as nearly empty.
     ///
     /// Until when, is returned.
@@ -109,23 +124,38 @@ impl Inner {
     async fn reset(&self, token: &Token, trace: &mut Trace) -> Result<(), AdministerError> {
         let now = self.time.now().map_err(|error| AdministerError::ClockUntrusted(error.into()))?;
         trace.now = Some(now);
-        let state = self.store.load(token.key()).await?.row.token.ok_or(AdministerError::NotEnrolled)?;
         let (policy, totp) = (self.policy.window(), token.totp());
-        let top = Window::newest_until(policy, totp.period(), totp.t0(), now.latest(), &state.drift);
-        let reset = Reset {
-            top: top.unwrap_or(TimeStep::ZERO),
-            epoch: epoch().map_err(|_| AdministerError::NoRandomness)?,
-            budget: self.fresh_budget(&now),
-        };
-        match self.store.write(token.key(), Change::Reset(reset)).await? {
-            Written::Done => Ok(()),
-            Written::Missing | Written::Refused => Err(AdministerError::NotEnrolled),
+        let fresh = || epoch(totp).map_err(|_| AdministerError::NoRandomness);
+        for _ in 0..TRIES {
+            let row = self.store.load(token.key()).await?.row;
+            let state = row.token.ok_or(AdministerError::NotEnrolled)?;
+            check_parameters(&state, totp).map_err(AdministerError::TokenUnsuited)?;
+            let top = Window::newest_until(policy, totp.period(), totp.t0(), now.latest(), &state.drift);
+            let lowered = TokenState {
+                epoch: fresh()?,
+                watermark: state.watermark.map(|watermark| watermark.min(top.unwrap_or(TimeStep::ZERO))),
+                nonce: nonce().map_err(|_| AdministerError::NoRandomness)?,
+                ..state
+            };
+            // Only if the row is still what it was computed from: since then a code may have been used that lies above.
+            let lower = Renewal { epoch: state.epoch, watermark: state.watermark, state: lowered };
+            match self.store.write(token.key(), Change::Renew(lower)).await? {
+                Written::Done => {}
+                Written::Refused => continue,
+                Written::Missing => return Err(AdministerError::NotEnrolled),
+            }
+            // Leaves every watermark where it is.
+            let reset = Reset { top: TimeStep::MAX, epoch: fresh()?, budget: Budget::full(now.earliest()) };
+            return match self.store.write(token.key(), Change::Reset(reset)).await? {
+                Written::Done => Ok(()),
+                Written::Missing | Written::Refused => Err(AdministerError::NotEnrolled),
+            };
         }
+        Err(AdministerError::Contended)
     }
 
     async fn restored(&self, trace: &mut Trace) -> Result<Timestamp, AdministerError> {
-        let now = self.time.now().map_err(|error| AdministerError::ClockUntrusted(error.into()))?;
-        trace.now = Some(now);
+        let now = self.agreed_now(trace).map_err(AdministerError::ClockUntrusted)?;
         let moment = now.latest() + SignedDuration::from(RESYNCHRONISATION_SLACK);
         self.store.set_not_before(moment).await?;
         Ok(moment)

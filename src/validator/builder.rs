@@ -64,13 +64,10 @@ impl ValidatorBuilder {
     pub fn build(self) -> Result<Validator, BuildError> {
         let secret = Secret::generate(Algorithm::Sha1)?;
         let stand_in = Token::new(TokenId::stand_in(), Totp::builder(&secret).build()?);
-        let nonces = getrandom::u64()
-            .map_err(|error| SecretError::NoRandomness { os_code: error.raw_os_error() })?
-            .into();
         let Self { store, time, policy, ceiling } = self;
         let (turns, counters) = (Turns::new(), Counters::default());
         let ceiling = ceiling.map(Ceiling::new);
-        let inner = Inner { store, time, policy, ceiling, turns, counters, nonces, stand_in };
+        let inner = Inner { store, time, policy, ceiling, turns, counters, stand_in };
         Ok(Validator { inner: Arc::new(inner) })
     }
 }

@@ -223,12 +223,17 @@ impl Admission {
         self.case.watermark
     }
 
-    /// Looks for `codes`, of which there must be as many as were admitted.
+    /// Looks for `codes`. Of as many as were admitted: others fit nowhere.
     ///
     /// The search takes the same time whatever is found, see [`scan`]. Where some but not all of several codes are right it is
     /// told at which steps, by searching each of them again; that takes longer, as it takes from another bucket. What either
     /// tells is told of codes that die with the attempt.
     pub fn look(&self, totp: &Totp, codes: Consecutive<'_>) -> Found {
+        if codes.count() != usize::from(self.codes) {
+            // Fewer than what was admitted would be a cheaper guess than was thought.
+            let nothing = Match { fresh: None, replayed: false, right_at_best: 0 };
+            return Found { all: nothing, near: [0; 2], newest_near: None };
+        }
         let all = scan(totp, self.window.ranges(), self.watermark(), codes);
         let mut found = Found { all, near: [0; 2], newest_near: None };
         if all.fresh.is_some() || all.replayed || all.right_at_best == 0 || self.codes <= 1 {

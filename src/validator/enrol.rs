@@ -9,7 +9,7 @@ use crate::time::{SignedDuration, TimeInterval};
 use crate::token::{Budget, Drift, Measurement, Token, TokenState};
 use crate::window::{Window, WindowError};
 
-use super::shell::epoch;
+use super::shell::{epoch, nonce};
 use super::{Attempt, ClockFault, Inner, TokenFault, Trace, Validator, decide};
 
 /// How uncertain the clock of a token is that comes from another system: its standard deviation. What such systems keep is
@@ -210,9 +210,9 @@ impl Inner {
         now: &TimeInterval,
     ) -> Result<(TimeStep, Drift), EnrolError> {
         let state = TokenState {
-            epoch: epoch().map_err(|_| EnrolError::NoRandomness)?,
+            epoch: epoch(token.totp()).map_err(|_| EnrolError::NoRandomness)?,
             watermark: Some(watermark),
-            nonce: self.nonce(),
+            nonce: nonce().map_err(|_| EnrolError::NoRandomness)?,
             drift,
         };
         let enrol = Change::Enrol { state, budget: self.fresh_budget(now) };

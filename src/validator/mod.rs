@@ -28,7 +28,6 @@ pub use totals::Totals;
 pub use verdict::{Accepted, Advice, ClockFault, Reason, Refused, Resynchronised, TokenFault, Verdict};
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use crate::event::Outcome;
 use crate::store::StateStore;
@@ -84,8 +83,6 @@ struct Inner {
     ceiling: Option<Ceiling>,
     turns: Turns,
     counters: Counters,
-    /// The next write's nonce.
-    nonces: AtomicU64,
     /// What is worked on where there is no token: a secret that nobody knows.
     stand_in: Token,
 }

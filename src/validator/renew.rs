@@ -9,7 +9,7 @@ use crate::time::SignedDuration;
 use crate::token::{Drift, Token, TokenState};
 
 use super::decide::{self, Decision, Purpose, Standing};
-use super::shell::{Refusal, epoch};
+use super::shell::{Refusal, check_parameters, epoch, nonce};
 use super::{Attempt, Enrolment, Inner, Reason, Refused, TokenFault, Trace, Validator};
 
 impl Validator {
@@ -17,7 +17,8 @@ impl Validator {
     /// `attempt` are codes of `to`, looked for where `from` was seen to be; they are used then.
     ///
     /// What is known about the token's clock and its budget is kept; what was used stays used. Wrong codes pay. From then on
-    /// codes of `from` are wrong: save `to` in the user table once this has succeeded, not before.
+    /// `from` is refused with [`TokenFault::OtherParameters`] (or its codes are wrong, where only the secret differs): save `to` in the user
+    /// table once this has succeeded. Whoever didn't hear that it has may repeat it with the codes that come next.
     ///
     /// Only at a moment when the service has authenticated its user otherwise.
     ///
@@ -50,13 +51,17 @@ impl Inner {
         if from.key() != to.key() {
             return Err(Reason::TokenUnsuited(TokenFault::AnotherToken).into());
         }
-        let turn = self.turns.queue(from.id(), attempt.client()).ok_or(Reason::Busy)?;
+        let turn = self.turns.queue(from.key().budget(), attempt.client()).ok_or(Reason::Busy)?;
         turn.come().await;
         let Some(standing) = Standing::of(&self.load(from, trace).await?) else {
             return Err(Reason::NotEnrolled.into());
         };
-        let now = self.now(trace)?;
         let old = standing.token;
+        // Done before, and its caller didn't hear of it: it is done again, with codes that come next.
+        let from = if check_parameters(&old, to.totp()).is_ok() { to } else { from };
+        check_parameters(&old, from.totp()).map_err(Reason::TokenUnsuited)?;
+        let now = self.now(trace)?;
+        self.check_ceiling(attempt, &now)?;
         // What was used is dead in the new steps too.
         let watermark = old.watermark.and_then(|step| last_begun_within(from.totp(), step, to.totp()));
         let counted_anew = Standing { token: TokenState { watermark, ..old }, ..standing };
@@ -66,7 +71,8 @@ impl Inner {
         let found = admission.look(to.totp(), attempt.codes());
         match decide::judge(&admission, &found) {
             Decision::Accept { step, drift, .. } => {
-                let state = TokenState { epoch: epoch()?, watermark: Some(step), nonce: self.nonce(), drift };
+                let state =
+                    TokenState { epoch: epoch(to.totp())?, watermark: Some(step), nonce: nonce()?, drift };
                 let renewal = Renewal { epoch: old.epoch, watermark: old.watermark, state };
                 if self.store.write(from.key(), Change::Renew(renewal)).await? == Written::Done {
                     return Ok((step, drift));

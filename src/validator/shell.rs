@@ -1,17 +1,20 @@
 //! The way from an attempt to what is written: load, admit, look, judge, write.
 
 use std::hint::black_box;
-use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use crate::event::SecurityEvent;
 use crate::otp::{TimeStep, Totp};
 use crate::store::{Acceptance, Change, Failure, Loaded, Replaced, Written};
-use crate::time::{SignedDuration, TimeInterval};
+use crate::time::{SignedDuration, TimeInterval, Timestamp};
 use crate::token::{Budget, Drift, Token, TokenId, TokenState};
 use crate::window::RESYNCHRONISATION_SLACK;
 
 use super::decide::{self, Decision, Purpose, Standing};
-use super::{Advice, Attempt, Inner, Reason, Refused, Trace};
+use super::{Advice, Attempt, ClockFault, Inner, Reason, Refused, TokenFault, Trace};
+
+/// How far this host's own clock may be from true time when something is declared dead for all tokens.
+const MOST_APART: Duration = Duration::from_secs(3600);
 
 impl Inner {
     pub(super) async fn attempt(
@@ -21,12 +24,14 @@ impl Inner {
         purpose: Purpose,
         trace: &mut Trace,
     ) -> Result<(TimeStep, Drift), Refusal> {
-        let turn = self.turns.queue(token.id(), attempt.client()).ok_or(Reason::Busy)?;
+        let turn = self.turns.queue(token.key().budget(), attempt.client()).ok_or(Reason::Busy)?;
         turn.come().await;
-        let Some(standing) = Standing::of(&self.load(token, trace).await?) else {
-            self.feign(token.totp(), attempt, trace).await?;
+        let loaded = self.load(token, trace).await?;
+        let Some(standing) = Standing::of(&loaded) else {
+            self.feign(token.totp(), attempt, loaded.not_before, trace).await?;
             return Err(Reason::NotEnrolled.into());
         };
+        check_parameters(&standing.token, token.totp()).map_err(Reason::TokenUnsuited)?;
         // Read after the waiting is over: the interval must contain true time when the code is judged.
         let now = self.now(trace)?;
         self.check_ceiling(attempt, &now)?;
@@ -40,7 +45,7 @@ impl Inner {
                     step,
                     drift,
                     epoch: standing.token.epoch,
-                    nonce: self.nonce(),
+                    nonce: nonce()?,
                     failure_limit: self.policy.failure_limit().map_or(u32::MAX, u32::from),
                     authenticates: purpose == Purpose::LogIn,
                 };
@@ -103,7 +108,7 @@ impl Inner {
     pub(super) async fn load(&self, token: &Token, trace: &mut Trace) -> Result<Loaded, Reason> {
         let loaded = self.store.load(token.key()).await?;
         let Some(replaced) = loaded.replaced else { return Ok(loaded) };
-        let now = self.now(trace)?.latest();
+        let now = self.agreed_now(trace).map_err(Reason::ClockUntrusted)?.latest();
         let moment = match replaced {
             Replaced::Failover => now,
             // A token may have been resynchronised since the rows were saved, and have used codes up to there.
@@ -119,8 +124,20 @@ impl Inner {
         Ok(now)
     }
 
+    /// The time, if this host's own clock doesn't contradict it by an hour: what is written for good must not be a time of the
+    /// future that somebody fed to this host.
+    pub(super) fn agreed_now(&self, trace: &mut Trace) -> Result<TimeInterval, ClockFault> {
+        let now = self.time.now()?;
+        trace.now = Some(now);
+        let apart = (now.midpoint() - self.time.system_clock()).unsigned_abs();
+        if apart > MOST_APART {
+            return Err(ClockFault::Contradicted { apart });
+        }
+        Ok(now)
+    }
+
     /// Whether single codes are looked at for the time being.
-    fn check_ceiling(&self, attempt: &Attempt, now: &TimeInterval) -> Result<(), Reason> {
+    pub(super) fn check_ceiling(&self, attempt: &Attempt, now: &TimeInterval) -> Result<(), Reason> {
         match &self.ceiling {
             Some(ceiling) if attempt.count() == 1 && ceiling.is_reached(now.earliest()) => {
                 Err(Reason::CeilingReached { count: 2 })
@@ -144,17 +161,23 @@ impl Inner {
         if let Some(turn) = &turn {
             turn.come().await;
         }
-        self.load(&self.stand_in, trace).await?;
-        self.feign(self.stand_in.totp(), attempt, trace).await?;
+        let not_before = self.load(&self.stand_in, trace).await?.not_before;
+        self.feign(self.stand_in.totp(), attempt, not_before, trace).await?;
         // To whoever asks for them, unknown users look like anybody who typed a wrong code.
         Err(Refusal { reason: Reason::NotEnrolled, advice: Advice::TryAgain })
     }
 
     /// The work of a wrong code, on a row that stands in for the one that isn't there.
-    async fn feign(&self, totp: &Totp, attempt: &Attempt, trace: &mut Trace) -> Result<(), Reason> {
+    async fn feign(
+        &self,
+        totp: &Totp,
+        attempt: &Attempt,
+        not_before: Option<Timestamp>,
+        trace: &mut Trace,
+    ) -> Result<(), Reason> {
         let now = self.now(trace)?;
         self.check_ceiling(attempt, &now)?;
-        let standing = stand_in(&now);
+        let standing = stand_in(&now, not_before);
         let admission = decide::admit(&standing, &self.policy, totp, &now, Purpose::LogIn, attempt.count())?;
         trace.width = Some(admission.window().width());
         let found = admission.look(totp, attempt.codes());
@@ -169,15 +192,10 @@ impl Inner {
         }
         Ok(())
     }
-
-    /// Eight bytes that no other write has: counted, from a start that was drawn at random in each process.
-    pub(super) fn nonce(&self) -> [u8; 8] {
-        self.nonces.fetch_add(1, Ordering::Relaxed).to_le_bytes()
-    }
 }
 
 /// A token that was enrolled long ago with a clock like most.
-fn stand_in(now: &TimeInterval) -> Standing {
+fn stand_in(now: &TimeInterval, not_before: Option<Timestamp>) -> Standing {
     const VARIANCE_OF_FIVE_SECONDS: u64 = 25_000_000_000_000;
     Standing {
         token: TokenState {
@@ -187,16 +205,53 @@ fn stand_in(now: &TimeInterval) -> Standing {
             drift: Drift::from_parts(SignedDuration::ZERO, VARIANCE_OF_FIVE_SECONDS, now.latest(), None),
         },
         budget: Budget::full(now.earliest()),
-        not_before: None,
+        not_before,
     }
 }
+
+/// How many bits of an epoch say what the token's codes were made of.
+const PARAMETER_BITS: u32 = 16;
 
 /// Which enrolment it is, drawn at random: a token that was removed and enrolled again under the same id must not be
 /// moved by an acceptance that was decided on before. Counting from 0 would start at the same epoch both times.
 ///
-/// 63 bits: stores may keep it as a signed integer.
-pub(super) fn epoch() -> Result<u64, Reason> {
-    getrandom::u64().map(|bits| bits >> 1).map_err(|_| Reason::NoRandomness)
+/// The lowest bits say what its codes are made of, since the row's steps mean nothing under another period: see
+/// [`check_parameters`]. 63 bits in all: stores may keep it as a signed integer.
+pub(super) fn epoch(totp: &Totp) -> Result<u64, Reason> {
+    let random = getrandom::u64().map_err(|_| Reason::NoRandomness)?;
+    Ok((random >> 1 >> PARAMETER_BITS << PARAMETER_BITS) | parameters(totp))
+}
+
+/// Refuses a token whose steps are counted in another way than its row's: one that was [renewed](super::Validator::renew) under a caller
+/// who still has the old one, or whose period was changed behind the validator's back. Steps that are half as many would let
+/// used codes in once more, and those that are twice as many lock the token for decades.
+pub(super) fn check_parameters(state: &TokenState, totp: &Totp) -> Result<(), TokenFault> {
+    if state.epoch & ((1 << PARAMETER_BITS) - 1) == parameters(totp) {
+        Ok(())
+    } else {
+        Err(TokenFault::OtherParameters)
+    }
+}
+
+/// A hash of what a token's codes are made of besides its secret: FNV-1a, folded. It guards against mistakes, not against anybody.
+fn parameters(totp: &Totp) -> u64 {
+    let parts = [
+        totp.period().as_nanos().to_le_bytes(),
+        i128::from(totp.t0().as_unix_nanos()).to_le_bytes(),
+        u128::from(totp.format().guess_odds_numerator()).to_le_bytes(),
+        (totp.format().length() as u128).to_le_bytes(),
+        (totp.algorithm() as u128).to_le_bytes(),
+    ];
+    let hash = parts.iter().flatten().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    (hash ^ (hash >> 16) ^ (hash >> 32) ^ (hash >> 48)) & ((1 << PARAMETER_BITS) - 1)
+}
+
+/// Eight bytes that no other write has. Not counted: a copy of this process, by a fork or a snapshot of its machine, would go on
+/// counting from the same place, and take the other one's writes for its own.
+pub(super) fn nonce() -> Result<[u8; 8], Reason> {
+    getrandom::u64().map(u64::to_le_bytes).map_err(|_| Reason::NoRandomness)
 }
 
 /// A reason and what to do about it, where the reason alone doesn't say.

@@ -206,6 +206,14 @@ pub enum ClockFault {
     /// The time source has no interval to offer.
     #[error(transparent)]
     Unknown(#[from] TimeError),
+    /// This host's own clock contradicts it by more than an hour, and something would be written for good.
+    #[error(
+        "this host's clock is {apart:?} from what its time sources say, at most an hour is allowed here: set it, or mend the sources"
+    )]
+    Contradicted {
+        /// How far they are apart.
+        apart: Duration,
+    },
     /// Its interval is too wide for this token.
     #[error(transparent)]
     TooUncertain(WindowError),
@@ -218,6 +226,12 @@ pub enum TokenFault {
     /// It has no window: its period is too short, or T0 lies in the future.
     #[error(transparent)]
     NoWindow(WindowError),
+    /// It was enrolled with another hash, period, T0 or number of digits, so its row counts other steps.
+    #[error(
+        "this token was enrolled with another hash, period, T0 or number of digits: use those of the user table's newest row, or go \
+         over from one to the other with `Validator::renew`"
+    )]
+    OtherParameters,
     /// It is to be renewed as a token with another id or budget.
     #[error("a renewed token keeps its id and its budget: enrol a replacement under an id of its own")]
     AnotherToken,

@@ -225,8 +225,8 @@ fn an_empty_blind_bucket_asks_for_two_codes_and_takes_them() {
 
 #[test]
 fn where_not_even_two_codes_can_be_paid_for_three_may() {
-    // What is left is more than nothing, and less than pairs leave for three.
-    let tired = emptied(Bucket::Blind, 29_999_500);
+    // In debt as deep as pairs may go: what is left is more than nothing, and less than pairs leave for three.
+    let tired = emptied(Bucket::Blind, 119_999_500);
     for codes in [1, 2] {
         assert!(matches!(admit_at(&tired, now(), codes), Err(Reason::ConsecutiveCodesNeeded { count: 3 })));
     }
@@ -404,4 +404,21 @@ fn a_year_of_attack_through_admission_stays_below_one_percent() {
     }
     assert!(paid < Odds::from_e12(10_000_000_000), "{paid} in {attempts} attempts");
     assert!(paid > Odds::from_e12(8_000_000_000), "{paid}: the attack was not at full strength");
+}
+
+/// Whoever knows two codes of the window can be half right at two steps.
+#[test]
+fn a_pair_is_looked_at_only_if_two_half_right_steps_can_be_paid_for() {
+    let half = Odds::of_guess(1, 2148, 1).as_e18() / 1_000_000;
+    for (left, admitted) in [(half + half / 2, false), (2 * half + half / 2, true)] {
+        let poor = emptied(Bucket::Partial, 20_000_000 - left);
+        assert_eq!(admit_at(&poor, now(), 2).is_ok(), admitted, "{left}");
+    }
+}
+
+#[test]
+fn fewer_codes_than_were_admitted_fit_nowhere() {
+    let admission = admit_at(&state(None), now(), 3).unwrap();
+    let found = admission.look(&totp(), (&code(0)).into());
+    assert!(matches!(judge(&admission, &found), Decision::Wrong { .. }));
 }

@@ -216,3 +216,77 @@ fn a_store_that_was_replaced_is_told_so_before_anything_is_judged() {
         assert!(service.show(&one(until + 30)).is_accepted(), "{replaced:?}");
     }
 }
+
+/// A reset is computed from a row that changes before it is written: what was used since must stay used.
+#[test]
+fn a_reset_is_computed_anew_where_the_token_was_used_meanwhile() {
+    use std::future::Future;
+    let service = Service::enrolled(Scripted::default());
+    service.set(10);
+    let other = Validator::builder(service.store.clone(), service.time.clone()).build().unwrap();
+    service.store.slow_loads();
+    let token = token();
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    let mut reset = std::pin::pin!(other.reset(&token));
+    for _ in 0..2 {
+        assert!(reset.as_mut().poll(&mut context).is_pending());
+    }
+    service.store.heal();
+    block_on(service.gate.resynchronise(&token, &two(250))).unwrap();
+    assert!(service.show(&one(280)).is_accepted());
+    block_on(reset).unwrap();
+    assert!(!service.show(&one(280)).is_accepted(), "used");
+    assert_eq!(service.budget(), Budget::full(at(NOON + 10).earliest()));
+}
+
+/// Single codes of several processes at once overdraw the bucket: two codes are looked at all the same.
+#[test]
+fn an_overdrawn_bucket_keeps_no_owner_out_who_shows_two_codes() {
+    let service = Service::enrolled(Scripted::default());
+    service.set(10);
+    let charge = Charge { bucket: Bucket::Blind, cost: Odds::from_e12(7_000_000) };
+    let failure = crate::store::Failure { charge, from: at(NOON + 10).earliest(), burn: None };
+    for _ in 0..12 {
+        block_on(service.store.write(token().key(), crate::store::Change::Fail(failure))).unwrap();
+    }
+    assert!(matches!(service.refusal(&one(10)).reason(), Reason::ConsecutiveCodesNeeded { count: 2 }));
+    assert!(service.show(&two(10)).is_accepted());
+}
+
+#[test]
+fn nothing_is_declared_dead_for_good_by_a_clock_that_the_host_contradicts() {
+    struct Forged(Arc<crate::time::sim::SimTime>);
+    impl TimeSource for Forged {
+        fn now(&self) -> Result<TimeInterval, TimeError> {
+            self.0.now()
+        }
+        fn system_clock(&self) -> Timestamp {
+            at(NOON).midpoint()
+        }
+    }
+    let service = Service::enrolled(Scripted::default());
+    let gate =
+        Validator::builder(service.store.clone(), Arc::new(Forged(service.time.clone()))).build().unwrap();
+    service.set(400 * 86_400);
+    let refused = block_on(gate.restored()).unwrap_err();
+    assert!(matches!(refused, AdministerError::ClockUntrusted(ClockFault::Contradicted { .. })));
+    service.store.replace(Replaced::Restored);
+    let Verdict::Refused(refused) = block_on(gate.validate(Some(&token()), &one(0))) else { panic!() };
+    assert!(matches!(refused.reason(), Reason::ClockUntrusted(ClockFault::Contradicted { .. })));
+    assert_eq!(block_on(service.store.load(token().key())).unwrap().not_before, None);
+    service.set(1_800);
+    assert!(block_on(gate.restored()).is_ok());
+}
+
+#[test]
+fn after_a_restore_unknown_users_are_told_what_known_ones_are() {
+    let service = Service::enrolled(Scripted::default());
+    service.set(10);
+    block_on(service.gate.restored()).unwrap();
+    let known = service.refusal(&wrong());
+    let Verdict::Refused(unknown) = block_on(service.gate.validate(None, &wrong())) else { panic!() };
+    let (Advice::RetryAfter(known), Advice::RetryAfter(unknown)) = (known.advice(), unknown.advice()) else {
+        panic!("{known:?} {unknown:?}")
+    };
+    assert!(known.abs_diff(unknown) < Duration::from_secs(60), "{known:?} {unknown:?}");
+}

@@ -81,3 +81,43 @@ fn a_replacement_is_no_renewal() {
     }
     assert!(service.show(&one(10)).is_accepted());
 }
+
+/// The caller never heard that it was done, or another request still holds the old row of the user table.
+#[test]
+fn a_token_that_was_renewed_is_refused_as_it_was_before() {
+    let service = service();
+    let to = with(60, Digits::SIX);
+    service.set(50);
+    assert!(service.show(&one(50)).is_accepted());
+    service.set(61);
+    renew(&service, &to, &code(&to, 61)).unwrap();
+    let refused = service.refusal(&one(50));
+    assert!(matches!(refused.reason(), Reason::TokenUnsuited(TokenFault::OtherParameters)), "{refused:?}");
+    assert!(matches!(block_on(service.gate.reset(&token())), Err(AdministerError::TokenUnsuited(_))));
+    // It is done once more, with the codes that come next.
+    service.set(130);
+    renew(&service, &to, &code(&to, 130)).unwrap();
+    service.set(190);
+    assert!(show(&service, &to, &code(&to, 190)).is_accepted());
+}
+
+/// A used code's step ends in the middle of one of the new steps, whose code is dead with it.
+#[test]
+fn a_new_step_that_a_used_one_reaches_into_is_dead() {
+    let service = service();
+    let to = with(20, Digits::SIX);
+    service.set(25);
+    assert!(service.show(&one(25)).is_accepted());
+    assert!(matches!(renew(&service, &to, &code(&to, 25)).unwrap_err().reason(), Reason::Replay));
+    service.set(45);
+    assert!(renew(&service, &to, &code(&to, 45)).is_ok());
+}
+
+#[test]
+fn each_enrolment_has_an_epoch_of_its_own() {
+    let service = service();
+    let before = service.state().epoch;
+    service.set(10);
+    renew(&service, &with(30, Digits::EIGHT), &code(&with(30, Digits::EIGHT), 10)).unwrap();
+    assert_ne!(service.state().epoch >> 16, before >> 16);
+}
