@@ -59,7 +59,7 @@ fn main() {
             WHERE id = $1 AND step < $2 RETURNING 1";
         let update = client.prepare(update).await.unwrap();
 
-        let (mut ours, mut bare, mut step) = (Vec::new(), Vec::new(), 0);
+        let (mut ours, mut bare, mut step) = (Vec::new(), Vec::new(), 0_i64);
         for _ in 0..TURNS {
             let begin = OsClock.raw();
             for _ in 0..LOGINS {
