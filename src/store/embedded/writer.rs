@@ -22,8 +22,9 @@ use super::STORE;
 use super::answer::Answer;
 use super::table::{self, Fault, META, NOT_BEFORE, ROWS};
 
-/// The most writes in one transaction: some milliseconds of work, about as long as the disk takes.
-const MOST_AT_ONCE: usize = 1_024;
+/// The most writes in one transaction: a millisecond or two of work, less than the disk takes. Each may rewrite a page of its own, and
+/// until the transaction after it the file holds both.
+const MOST_AT_ONCE: usize = 256;
 
 /// The most that wait. Somebody waits for each of them, and at the pace of a slow disk this is a second.
 const MOST_WAITING: usize = 8_192;
