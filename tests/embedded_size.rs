@@ -43,7 +43,7 @@ fn write(store: &EmbeddedStore, changes: impl Iterator<Item = (u64, Change)>) {
     }
 }
 
-/// Enrolled in random order, a thousand in a transaction, and every tenth has logged in.
+/// Enrolled in random order, as many in a transaction as there can be, and every tenth has logged in.
 #[test]
 #[ignore = "takes a minute: ./tests/run embedded_size"]
 fn a_token_takes_less_than_160_bytes() {

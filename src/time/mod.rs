@@ -43,7 +43,7 @@ pub trait TimeSource: Send + Sync {
 
     /// What this host's system clock shows now: for log lines that say both times. Never used to decide.
     fn system_clock(&self) -> Timestamp {
-        os::OsClock.system().realtime
+        os::realtime()
     }
 }
 

@@ -43,6 +43,11 @@ impl LocalClock for OsClock {
     }
 }
 
+/// What the system clock shows, where it doesn't matter what the raw timeline shows at that moment.
+pub(super) fn realtime() -> Timestamp {
+    platform::realtime()
+}
+
 /// The narrowest of a few bracketed readings, or the first that is narrow enough.
 fn narrowest<T>(read: impl Fn() -> T, width: impl Fn(&T) -> SignedDuration) -> T {
     let mut best = read();

@@ -7,7 +7,7 @@
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
@@ -26,8 +26,32 @@ const SHARDS: usize = 16;
 /// Who has the turn for which token, and who waits for it.
 #[derive(Debug)]
 pub(super) struct Turns {
-    shards: [Mutex<HashMap<TokenId, Queue>>; SHARDS],
+    shards: [Mutex<Shard>; SHARDS],
     hasher: RandomState,
+}
+
+/// By a hash of the token's name, under keys that nobody outside knows. Two tokens with one hash would wait for each other,
+/// which harms neither; and a name is hashed once for each attempt instead of six times.
+type Shard = HashMap<u64, Queue, BuildHasherDefault<Hashed>>;
+
+/// What is a hash already.
+#[derive(Default)]
+struct Hashed(u64);
+
+impl Hasher for Hashed {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
 }
 
 /// The front has the turn. That is the whole state: a turn is never handed to anybody who could drop it on the way.
@@ -52,10 +76,11 @@ impl Turns {
 
     /// Takes a place at the end of the token's queue; `None` where the queue is full, or has as many of this client's
     /// attempts waiting as it may have.
-    pub(super) fn queue<'a>(&'a self, id: &'a TokenId, client: Option<&str>) -> Option<Turn<'a>> {
+    pub(super) fn queue(&self, id: &TokenId, client: Option<&str>) -> Option<Turn<'_>> {
         let client = self.hasher.hash_one(client);
-        let mut queues = self.shard(id);
-        let queue = queues.entry(id.clone()).or_default();
+        let token = self.hasher.hash_one(id);
+        let mut queues = self.shard(token);
+        let queue = queues.entry(token).or_default();
         let own = queue.places.iter().skip(1).filter(|place| place.client == client).count();
         if queue.places.len() > WAITING || own >= WAITING_OF_ONE {
             return None;
@@ -63,11 +88,12 @@ impl Turns {
         let number = queue.next;
         queue.next = queue.next.wrapping_add(1);
         queue.places.push_back(Place { number, client, waker: None });
-        Some(Turn { turns: self, id, number })
+        Some(Turn { turns: self, token, number })
     }
 
-    fn shard(&self, id: &TokenId) -> MutexGuard<'_, HashMap<TokenId, Queue>> {
-        let shard = usize::try_from(self.hasher.hash_one(id) % SHARDS as u64).unwrap_or(0);
+    fn shard(&self, token: u64) -> MutexGuard<'_, Shard> {
+        // Not the bits that a map tells its entries apart by: the lowest and the highest.
+        let shard = usize::try_from((token >> 32) % SHARDS as u64).unwrap_or(0);
         self.shards[shard].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -76,7 +102,7 @@ impl Turns {
 #[derive(Debug)]
 pub(super) struct Turn<'a> {
     turns: &'a Turns,
-    id: &'a TokenId,
+    token: u64,
     number: u64,
 }
 
@@ -86,8 +112,8 @@ impl Turn<'_> {
         poll_fn(|context| {
             // Dropped after the lock is let go: dropping a waker may run whatever its runtime likes.
             let _replaced;
-            let mut queues = self.turns.shard(self.id);
-            let Some(queue) = queues.get_mut(self.id) else { return Poll::Ready(()) };
+            let mut queues = self.turns.shard(self.token);
+            let Some(queue) = queues.get_mut(&self.token) else { return Poll::Ready(()) };
             match queue.places.iter().position(|place| place.number == self.number) {
                 Some(at) if at > 0 => {
                     // The waker is kept under the lock under which the front is removed: no wake-up falls between.
@@ -111,8 +137,8 @@ impl Drop for Turn<'_> {
     fn drop(&mut self) {
         // Dropped after the lock is let go, with its waker.
         let _own;
-        let mut queues = self.turns.shard(self.id);
-        let Entry::Occupied(mut entry) = queues.entry(self.id.clone()) else { return };
+        let mut queues = self.turns.shard(self.token);
+        let Entry::Occupied(mut entry) = queues.entry(self.token) else { return };
         let queue = entry.get_mut();
         if let Some(at) = queue.places.iter().position(|place| place.number == self.number) {
             _own = queue.places.remove(at);

@@ -2,6 +2,9 @@
 //!
 //! Durability costs a wait for the disk, as long for one write as for a thousand. So what came while the disk was busy goes
 //! into one transaction, and each write is answered once that is durable. Without load a write waits for itself alone.
+//!
+//! Those who were just answered often come back at once, the first of them a moment before the others. So after a transaction of
+//! many the next one waits for as many, a quarter of what the disk took at the most.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
@@ -19,8 +22,9 @@ use super::STORE;
 use super::answer::Answer;
 use super::table::{self, Fault, META, NOT_BEFORE, ROWS};
 
-/// The most writes in one transaction: some milliseconds of work, about as long as the disk takes.
-const MOST_AT_ONCE: usize = 1_024;
+/// The most writes in one transaction: a millisecond or two of work, less than the disk takes. Each may rewrite a page of its own, and
+/// until the transaction after it the file holds both.
+const MOST_AT_ONCE: usize = 256;
 
 /// The most that wait. Somebody waits for each of them, and at the pace of a slow disk this is a second.
 const MOST_WAITING: usize = 8_192;
@@ -47,8 +51,17 @@ struct Queue {
     /// What the present transaction is for: older than all that waits.
     working: Vec<Promise>,
     closing: bool,
+    /// How many the writer waits for; 0 where it is at work.
+    wanted: usize,
     /// The watch sleeps until it's told that there is something to watch.
     watch_sleeps: bool,
+}
+
+/// The last transaction.
+struct Last {
+    count: usize,
+    took: Duration,
+    ended: RawInstant,
 }
 
 struct Shared {
@@ -172,9 +185,9 @@ impl Shared {
         if queue.waiting.len() >= MOST_WAITING {
             return Err(StoreError::Overloaded { store: STORE, waiting: MOST_WAITING });
         }
-        let wake_writer = queue.waiting.is_empty();
         let wake_watch = std::mem::take(&mut queue.watch_sleeps);
         queue.waiting.push_back((task, promise));
+        let wake_writer = queue.waiting.len() == queue.wanted;
         drop(queue);
         if wake_writer {
             self.work.notify_one();
@@ -204,23 +217,38 @@ impl Shared {
     }
 
     fn write_until_closed(&self, database: &Database) {
-        while let Some(tasks) = self.next_tasks() {
+        let mut last = Last { count: 0, took: Duration::ZERO, ended: OsClock.raw() };
+        while let Some(tasks) = self.next_tasks(&last) {
+            let (count, began) = (tasks.len(), OsClock.raw());
             match commit(database, tasks) {
                 Ok((answers, not_before)) => self.answer(answers, not_before),
                 Err(error) => return self.stop(Stopped::WriteFailed(error.to_string().into())),
             }
+            let ended = OsClock.raw();
+            last = Last { count, took: (ended - began).unsigned_abs(), ended };
         }
     }
 
     /// The next transaction's; `None` where all is done and the store closes.
-    fn next_tasks(&self) -> Option<Vec<Task>> {
+    fn next_tasks(&self, last: &Last) -> Option<Vec<Task>> {
         let mut queue = self.lock();
+        queue.wanted = 1;
         while queue.waiting.is_empty() {
             if queue.closing {
                 return None;
             }
             queue = self.work.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
+        queue.wanted = last.count.min(MOST_AT_ONCE);
+        while queue.waiting.len() < queue.wanted && !queue.closing {
+            let left = SignedDuration::from(last.took / 4) - (OsClock.raw() - last.ended);
+            if left <= SignedDuration::ZERO {
+                break;
+            }
+            let waited = self.work.wait_timeout(queue, left.unsigned_abs());
+            queue = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        queue.wanted = 0;
         let count = queue.waiting.len().min(MOST_AT_ONCE);
         let (tasks, promises) = queue.waiting.drain(..count).unzip();
         queue.working = promises;

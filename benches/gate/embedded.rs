@@ -1,0 +1,100 @@
+//! Logins with the embedded store, 64 at a time, beside a bare redb with a transaction for each.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use redb::{Database, ReadableTable, TableDefinition};
+use skewgate::store::{EmbeddedStore, StateStore};
+use skewgate::token::Token;
+use skewgate::validator::Validator;
+use tokio::runtime::Builder;
+
+use super::logins::{Still, enrol, right, seconds, spread, tokens};
+
+const IN_FLIGHT: usize = 64;
+const LOGINS_OF_EACH: usize = 8;
+const TRANSACTIONS: usize = 24;
+const TURNS: usize = 40;
+const ROWS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("rows");
+
+#[expect(clippy::expect_used, reason = "what can't be set up can't be measured")]
+pub(crate) fn beside_a_transaction_each() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = EmbeddedStore::builder(directory.path().join("tokens.redb"))
+        .deadline(Duration::from_secs(60))
+        .open()
+        .expect("a store");
+    let (store, time) = (Arc::new(store), Still::new());
+    let gate = Validator::builder(store.clone(), time.0.clone()).build().expect("a validator");
+    let tokens: Arc<Vec<Token>> =
+        Arc::new(tokens(u64::try_from(IN_FLIGHT * LOGINS_OF_EACH).unwrap_or(u64::MAX)));
+    let runtime = Builder::new_multi_thread().worker_threads(2).build().expect("a runtime");
+    let now = time.now();
+    runtime.block_on(all(&tokens, |token| {
+        let store = Arc::clone(&store);
+        async move { enrol(&*store as &dyn StateStore, &token, now).await }
+    }));
+
+    // The same database, with rows as long under names as long.
+    let bare = Database::create(directory.path().join("bare.redb")).expect("a database");
+    let name = |token: &Token| token.id().as_str().to_owned();
+    let write = |names: &[String]| {
+        let transaction = bare.begin_write().expect("a transaction");
+        {
+            let mut rows = transaction.open_table(ROWS).expect("a table");
+            for name in names {
+                let before = rows.get(name.as_str()).expect("a row").map_or(0, |row| row.value()[0]);
+                rows.insert(name.as_str(), [before.wrapping_add(1); 59].as_slice()).expect("a row");
+            }
+        }
+        transaction.commit().expect("a commit");
+    };
+    let names: Vec<String> = tokens.iter().map(name).collect();
+    write(&names);
+
+    let (mut own, mut one_each, mut ratio) = (Vec::new(), Vec::new(), Vec::new());
+    for turn in 0..TURNS {
+        time.next();
+        let logins = seconds(|| {
+            runtime.block_on(all(&tokens, |token| {
+                let (gate, attempt) = (gate.clone(), right(&token, &*time.0));
+                async move { assert!(gate.validate(Some(&token), &attempt).await.is_accepted()) }
+            }));
+        });
+        let transactions = seconds(|| {
+            for at in 0..TRANSACTIONS {
+                let at = (turn * TRANSACTIONS + at) % names.len();
+                write(&names[at..=at]);
+            }
+        });
+        let rate = |count: usize, seconds: f64| f64::from(u32::try_from(count).unwrap_or(u32::MAX)) / seconds;
+        own.push(rate(tokens.len(), logins));
+        one_each.push(rate(TRANSACTIONS, transactions));
+        ratio.push(rate(tokens.len(), logins) / rate(TRANSACTIONS, transactions));
+    }
+    println!(
+        "embedded, {IN_FLIGHT} logins at a time: {}, a transaction for each {}, ratio {}, {TURNS} turns",
+        spread(own, " a second"),
+        spread(one_each, " a second"),
+        spread(ratio, "")
+    );
+}
+
+/// Does it once for each token, in as many tasks as are in flight.
+#[expect(clippy::expect_used, reason = "what can't be set up can't be measured")]
+async fn all<F: Future<Output = ()> + Send + 'static>(tokens: &Arc<Vec<Token>>, work: impl Fn(Token) -> F) {
+    let tasks: Vec<_> = (0..IN_FLIGHT)
+        .map(|first| {
+            let logins: Vec<_> =
+                tokens.iter().skip(first).step_by(IN_FLIGHT).map(|token| work(token.clone())).collect();
+            tokio::spawn(async move {
+                for login in logins {
+                    login.await;
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.expect("a login");
+    }
+}
