@@ -7,7 +7,7 @@
 //! | --- | --- | --- |
 //! | `outcome` | text | one of the names below |
 //! | `token` | text | the caller's id of the token; absent for an unknown one |
-//! | `client` | text | which client showed it, where the caller has said |
+//! | `client` | text | which client showed it, where the caller has said: the first 255 characters, with U+FFFD in place of what a log could take for the end of a line or for a command to a terminal |
 //! | `codes` | integer | how many consecutive codes were shown; absent where none were |
 //! | `step_offset` | integer | the matched step minus the step of true time (the interval's midpoint); absent without a match |
 //! | `window_width` | integer | how many steps were looked at; absent where none were |
@@ -20,33 +20,36 @@
 //! `true_time` puts the logs of several hosts in one order, as far as their half-widths allow, whatever their system
 //! clocks say.
 //!
-//! | outcome | level | what happened |
-//! | --- | --- | --- |
-//! | `accepted` | INFO | a code was accepted; it will not be again |
-//! | `enrolled` | INFO | a token has a state now |
-//! | `resynchronised` | INFO | consecutive codes taught where a token's clock is; nobody was let in |
-//! | `renewed` | INFO | a token has other digits or another period now |
-//! | `reset` | WARN | an administrator gave a token its whole budget back |
-//! | `removed` | WARN | an administrator made the store forget a token |
-//! | `restored` | WARN | an administrator said that the store's rows may be old: codes of until now are dead |
-//! | `wrong` | WARN | no code fitted, or not all of several; it was paid for |
-//! | `replay` | WARN | a code was shown that was used before, or that is older than one that was |
-//! | `throttled` | WARN | too many wrong codes: nothing was compared |
-//! | `consecutive_codes_needed` | WARN | too many wrong codes for a single one: two in a row were asked for |
-//! | `watermark_ahead` | WARN | a code from the future of this window was accepted before |
-//! | `budget_ahead` | WARN | a wrong code was charged by a clock that ran ahead of the present one |
-//! | `locked` | WARN | too many failures in a row: nothing is accepted until an administrator resets the token |
-//! | `ceiling_reached` | WARN | all tokens together were guessed at so often that everybody has to show two codes |
-//! | `too_early_to_resynchronise` | WARN | a token was resynchronised, or the store restored, a short time before |
-//! | `busy` | WARN | too many attempts on this token at once |
-//! | `unknown_token` | WARN | an attempt without a token |
-//! | `enrolment_refused` | WARN | an enrolment's codes didn't fit, or the token has a state already |
-//! | `state_missing` | ERROR | the store knows nothing of a token that the caller knows: never enrolled, or the store was emptied |
-//! | `store_replaced` | ERROR | the store noticed that it was restored, or that another node took over: codes of until now are dead |
-//! | `clock_untrusted` | ERROR | true time is not known well enough |
-//! | `token_unsuited` | ERROR | the token's period, digits or T0 can't be validated under this policy |
-//! | `store_failed` | ERROR | the store failed; nothing was accepted |
-//! | `no_randomness` | ERROR | the operating system gave no random bytes; nothing was accepted |
+//! What a SIEM should do with it is where to begin: *alert* calls a person, *count* is a graph with a threshold, *ignore* is for
+//! the archive.
+//!
+//! | outcome | level | what happened | what a SIEM should do with it |
+//! | --- | --- | --- | --- |
+//! | `accepted` | INFO | a code was accepted; it will not be again | **ignore**; keep: it says who came in, when, and from where |
+//! | `enrolled` | INFO | a token has a state now | **ignore**; alert where the service has no record of why |
+//! | `resynchronised` | INFO | consecutive codes taught where a token's clock is; nobody was let in | **count**; alert where the same token comes back within a week: somebody learns its clock, or it is broken |
+//! | `renewed` | INFO | a token has other digits or another period now | **ignore** |
+//! | `reset` | WARN | an administrator gave a token its whole budget back | **count** by administrator; alert where nobody asked for it: it gives a guesser a whole budget |
+//! | `removed` | WARN | an administrator made the store forget a token | **ignore**; alert on many in a short time |
+//! | `restored` | WARN | an administrator said that the store's rows may be old: codes of until now are dead | **alert**, unless a restore is going on: nobody gets in for five minutes |
+//! | `wrong` | WARN | no code fitted, or not all of several; it was paid for | **count** by token and by client; alert where `price_total_e15` grows ten times as fast as in a usual week |
+//! | `replay` | WARN | a code was shown that was used before, or that is older than one that was | **count** by token; alert where `client` is another one than that of the `accepted` before: a code was read over a shoulder or by a proxy |
+//! | `throttled` | WARN | too many wrong codes: nothing was compared | **alert** on one token for more than an hour: it is being guessed at, and its owner waits |
+//! | `consecutive_codes_needed` | WARN | too many wrong codes for a single one: two in a row were asked for | **count** by token; alert on many tokens at once: somebody sprays |
+//! | `watermark_ahead` | WARN | a code from the future of this window was accepted before | **alert**: a clock was wrong or forged when that code was accepted |
+//! | `budget_ahead` | WARN | a wrong code was charged by a clock that ran ahead of the present one | **alert**: this clock ran ahead before, or was fed a time of the future |
+//! | `locked` | WARN | too many failures in a row: nothing is accepted until an administrator resets the token | **alert**: an administrator has to see who failed so often |
+//! | `ceiling_reached` | WARN | all tokens together were guessed at so often that everybody has to show two codes | **alert**: an attack on all tokens is going on |
+//! | `too_early_to_resynchronise` | WARN | a token was resynchronised, or the store restored, a short time before | **ignore**; count by token |
+//! | `busy` | WARN | too many attempts on this token at once | **count** by token and by client; alert on one token for minutes: it is flooded |
+//! | `unknown_token` | WARN | an attempt without a token | **count** by client; alert on many from one client: it tries names |
+//! | `enrolment_refused` | WARN | an enrolment's codes didn't fit, or the token has a state already | **ignore**; count by client |
+//! | `state_missing` | ERROR | the store knows nothing of a token that the caller knows: never enrolled, or the store was emptied | **alert**: the store lost rows, or a user table has tokens that never were enrolled |
+//! | `store_replaced` | ERROR | the store noticed that it was restored, or that another node took over: codes of until now are dead | **alert**: see that the failover or the restore was meant |
+//! | `clock_untrusted` | ERROR | true time is not known well enough | **alert**: nobody gets in; the events of `skewgate::clock` say why |
+//! | `token_unsuited` | ERROR | the token's period, digits or T0 can't be validated under this policy | **alert**: a mistake in the user table or in the policy |
+//! | `store_failed` | ERROR | the store failed; nothing was accepted | **alert**: nobody gets in |
+//! | `no_randomness` | ERROR | the operating system gave no random bytes; nothing was accepted | **alert**: the host is broken |
 
 use std::time::Duration;
 
@@ -176,6 +179,20 @@ enum Severity {
     Error,
 }
 
+/// So many characters of what a caller calls a client are kept: an address or a session has fewer.
+const MOST_CLIENT_CHARACTERS: usize = 255;
+
+/// What a caller calls a client, so that it can't forge a line of a log: callers take it from headers, too.
+pub(crate) fn printable(client: &str) -> Box<str> {
+    // A line separator, a paragraph separator, and what turns the direction of writing: no control characters to
+    // Unicode, and yet a viewer may show another line than the one that was written.
+    let misleads = |character: char| {
+        character.is_control() || matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    let replaced = |character| if misleads(character) { char::REPLACEMENT_CHARACTER } else { character };
+    client.chars().take(MOST_CLIENT_CHARACTERS).map(replaced).collect::<String>().into()
+}
+
 /// One verdict, as a log should remember it; see the [module's documentation](self) for its fields.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -184,7 +201,7 @@ pub struct SecurityEvent {
     pub outcome: Outcome,
     /// The token, unless it is unknown.
     pub token: Option<TokenId>,
-    /// Which client showed it.
+    /// Which client showed it; what isn't printable is replaced, see the table.
     pub client: Option<Box<str>>,
     /// How many consecutive codes were shown.
     pub codes: Option<u8>,

@@ -6,11 +6,15 @@
 #[path = "support/log.rs"]
 mod log;
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use log::Log;
+use serde_json::Value;
 use skewgate::block_on;
+use skewgate::event::Outcome;
 use skewgate::otp::{Code, Secret, TimeStep, Totp};
 use skewgate::store::MemoryStore;
 use skewgate::time::sim::SimTime;
@@ -21,43 +25,206 @@ use skewgate::validator::{Attempt, Validator};
 /// The beginning of a step.
 const NOON: i64 = 1_780_315_200;
 
+/// What somebody may have put into a header that a service takes for its client's name: a line of its own, JSON, a terminal's
+/// command, a change of direction.
+const HOSTILE: &str =
+    "192.0.2.7\nINFO skewgate::security outcome=accepted\r\n\"}\u{1b}[2K\u{2028}{\u{202e}\u{85}\0end";
+
 fn at(second: i64) -> TimeInterval {
     TimeInterval::around(Timestamp::from_unix_seconds(NOON + second).unwrap(), Duration::from_millis(10))
 }
 
+/// A gate, its clock, and a token that is enrolled there with a code of a quarter of an hour before noon.
+struct Scene {
+    gate: Validator,
+    time: Arc<SimTime>,
+    token: Token,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let time = Arc::new(SimTime::new(at(-900)));
+        let gate = Validator::builder(Arc::new(MemoryStore::new()), time.clone()).build().unwrap();
+        let totp = Totp::builder(&Secret::from_bytes(b"12345678901234567890").unwrap()).build().unwrap();
+        let scene = Self { gate, time, token: Token::new(TokenId::new("user-42").unwrap(), totp) };
+        block_on(scene.gate.enrol(&scene.token, &Attempt::one(scene.shown(-910)))).unwrap();
+        scene.time.set(Ok(at(10)));
+        scene
+    }
+
+    fn shown(&self, second: i64) -> Code {
+        self.token.totp().code_at(TimeStep::new((NOON + second).div_euclid(30)).unwrap())
+    }
+
+    fn show(&self, attempt: &Attempt) {
+        let _ = block_on(self.gate.validate(Some(&self.token), attempt));
+    }
+
+    /// A right code, it again, and two wrong ones; then a right one without a token.
+    fn act(&self, client: Option<&str>) {
+        let attempt = |code| {
+            let attempt = Attempt::one(code);
+            if let Some(client) = client { attempt.from_client(client) } else { attempt }
+        };
+        for code in [self.shown(0), self.shown(0), Code::parse("000000").unwrap(), self.shown(600)] {
+            self.show(&attempt(code));
+        }
+        let _ = block_on(self.gate.validate(None, &attempt(self.shown(0))));
+    }
+}
+
+/// What `tracing-subscriber` writes.
+#[derive(Clone, Default)]
+struct Output(Arc<Mutex<Vec<u8>>>);
+
+impl Output {
+    fn lines(&self) -> Vec<String> {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap().lines().map(str::to_owned).collect()
+    }
+}
+
+impl io::Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 #[test]
 fn events_say_what_happened_when_and_hold_no_code() {
-    let time = Arc::new(SimTime::new(at(-900)));
-    let gate = Validator::builder(Arc::new(MemoryStore::new()), time.clone()).build().unwrap();
-    let totp = Totp::builder(&Secret::from_bytes(b"12345678901234567890").unwrap()).build().unwrap();
-    let token = Token::new(TokenId::new("user-42").unwrap(), totp.clone());
-    let shown = |second: i64| totp.code_at(TimeStep::new((NOON + second).div_euclid(30)).unwrap());
     let log = Log::default();
     tracing::subscriber::with_default(log.clone(), || {
-        block_on(gate.enrol(&token, &Attempt::one(shown(-910)))).unwrap();
-        time.set(Ok(at(10)));
-        for code in [shown(0), shown(0), Code::parse("000000").unwrap(), shown(600)] {
-            let _ = block_on(gate.validate(Some(&token), &Attempt::one(code)));
+        let scene = Scene::new();
+        scene.act(None);
+        let lines = log.lines();
+        for code in [scene.shown(0), scene.shown(600)] {
+            assert!(!lines.iter().any(|line| line.contains(&*code.expose())));
         }
-        let _ = block_on(gate.validate(None, &Attempt::one(shown(0))));
+        scene.time.set(Ok(at(70)));
+        scene.show(&Attempt::consecutive([scene.shown(30), scene.shown(60)]).unwrap().from_client(HOSTILE));
     });
     let lines = log.lines();
     assert!(
-        lines[0].starts_with("INFO skewgate::security outcome=enrolled token=user-42 step_offset=-1 "),
+        lines[0].starts_with(
+            "INFO skewgate::security outcome=enrolled token=user-42 codes=1 step_offset=-1 window_width="
+        ),
         "{}",
         lines[0]
     );
     assert_eq!(
         lines[1],
-        "INFO skewgate::security outcome=accepted token=user-42 step_offset=0 window_width=3 price_e18=0 \
-         local_time=2026-06-01T12:00:10.000000000Z true_time=2026-06-01T12:00:10.000000000Z half_width_ns=10000000"
+        "INFO skewgate::security outcome=accepted token=user-42 codes=1 step_offset=0 window_width=3 price_e18=0 \
+         price_total_e15=0 local_time=2026-06-01T12:00:10.000000000Z true_time=2026-06-01T12:00:10.000000000Z \
+         half_width_ns=10000000"
     );
-    assert!(lines[2].starts_with("WARN skewgate::security outcome=replay token=user-42 window_width="));
-    assert!(lines[3].starts_with("WARN skewgate::security outcome=wrong token=user-42 window_width="));
-    assert!(!lines[3].contains("price_e18=0 "), "{}", lines[3]);
-    assert!(lines[5].starts_with("WARN skewgate::security outcome=unknown_token window_width="));
-    assert_eq!(lines.len(), 6);
-    for code in [shown(0), shown(600)] {
-        assert!(!lines.iter().any(|line| line.contains(&*code.expose())));
+    assert!(
+        lines[2].starts_with("WARN skewgate::security outcome=replay token=user-42 codes=1 window_width=")
+    );
+    let field = |line: &str, name: &str| -> u64 {
+        let (_, rest) = line.split_once(&format!(" {name}=")).unwrap();
+        rest.split(' ').next().unwrap().parse().unwrap()
+    };
+    let (mut sum, wrong) = (0, [&lines[3], &lines[4]]);
+    for line in wrong {
+        assert!(
+            line.starts_with("WARN skewgate::security outcome=wrong token=user-42 codes=1 window_width=")
+        );
+        let price = field(line, "price_e18");
+        assert!(price > 0, "{line}");
+        sum += price.div_ceil(1_000);
+        assert_eq!(field(line, "price_total_e15"), sum, "the sum of the prices until then: {line}");
+    }
+    assert!(lines[5].starts_with("WARN skewgate::security outcome=unknown_token codes=1 window_width="));
+    assert_eq!(field(&lines[5], "price_total_e15"), sum);
+    let accepted = "INFO skewgate::security outcome=accepted token=user-42 client=192.0.2.7\u{fffd}INFO ";
+    assert!(lines[6].starts_with(accepted) && lines[6].contains(" codes=2 step_offset=0 "), "{}", lines[6]);
+    assert_eq!(lines.len(), 7);
+
+    whatever_a_client_is_called_it_forges_no_line();
+    every_field_is_in_the_table();
+}
+
+/// Not by a subscriber that writes texts as they are, as above, and not by those that most services use.
+fn whatever_a_client_is_called_it_forges_no_line() {
+    let plain = Log::default();
+    tracing::subscriber::with_default(plain.clone(), || Scene::new().act(Some(HOSTILE)));
+    let (text, json) = (Output::default(), Output::default());
+    let writer = |output: &Output| {
+        let output = output.clone();
+        move || output.clone()
+    };
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(writer(&text)).finish();
+    tracing::subscriber::with_default(subscriber, || Scene::new().act(Some(HOSTILE)));
+    let subscriber = tracing_subscriber::fmt().json().with_writer(writer(&json)).finish();
+    tracing::subscriber::with_default(subscriber, || Scene::new().act(Some(HOSTILE)));
+
+    for lines in [plain.lines(), text.lines(), json.lines()] {
+        assert_eq!(lines.len(), 6, "one for each event: {lines:#?}");
+        for line in &lines[1..] {
+            assert!(line.contains("192.0.2.7\u{fffd}INFO"), "{line}");
+            assert!(
+                !line.contains(['\n', '\r', '\u{1b}', '\0', '\u{85}', '\u{2028}', '\u{202e}']),
+                "{line:?}"
+            );
+        }
+    }
+    for line in &json.lines()[1..] {
+        let event: Value = serde_json::from_str(line).unwrap();
+        let client = event["fields"]["client"].as_str().unwrap();
+        assert!(client.starts_with("192.0.2.7\u{fffd}INFO ") && client.ends_with("\u{fffd}end"), "{client}");
+    }
+    let long = Log::default();
+    tracing::subscriber::with_default(long.clone(), || Scene::new().act(Some(&"é".repeat(100_000))));
+    assert!(long.lines().iter().all(|line| line.len() < 1_000), "a name can't fill the disk");
+}
+
+/// The rows of a table in the module's documentation, by its first column's heading.
+fn table(heading: &str) -> Vec<Vec<&'static str>> {
+    let lines = include_str!("../src/event.rs").lines().map_while(|line| line.strip_prefix("//!"));
+    let rows = lines
+        .map(str::trim)
+        .skip_while(|line| !line.starts_with(&format!("| {heading} |")))
+        .take_while(|line| line.starts_with('|'));
+    // Heading and rule.
+    rows.skip(2).map(|row| row.trim_matches('|').split('|').map(str::trim).collect()).collect()
+}
+
+fn names(table: &[Vec<&'static str>]) -> BTreeSet<&'static str> {
+    table.iter().map(|row| row[0].trim_matches('`')).collect()
+}
+
+fn every_field_is_in_the_table() {
+    let json = Output::default();
+    let writer = {
+        let output = json.clone();
+        move || output.clone()
+    };
+    let subscriber = tracing_subscriber::fmt().json().with_writer(writer).finish();
+    tracing::subscriber::with_default(subscriber, || Scene::new().act(Some("192.0.2.7")));
+    let mut seen = BTreeSet::new();
+    for line in json.lines() {
+        let event: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(event["target"], skewgate::event::TARGET);
+        seen.extend(event["fields"].as_object().unwrap().keys().cloned());
+    }
+    let documented: BTreeSet<String> = names(&table("field")).into_iter().map(Into::into).collect();
+    assert_eq!(seen, documented);
+}
+
+#[test]
+fn every_outcome_is_in_the_table_with_what_a_siem_should_do() {
+    let table = table("outcome");
+    let all: BTreeSet<&str> = Outcome::ALL.iter().map(|outcome| outcome.name()).collect();
+    assert_eq!(all.len(), Outcome::ALL.len(), "no two have one name");
+    assert_eq!(names(&table), all);
+    assert_eq!(table.len(), all.len(), "no row is there twice");
+    for row in &table {
+        let [_, level, what, siem] = row[..] else { panic!("four columns: {row:?}") };
+        assert!(["INFO", "WARN", "ERROR"].contains(&level) && !what.is_empty(), "{row:?}");
+        let does = ["**alert**", "**count**", "**ignore**"].iter().any(|word| siem.starts_with(word));
+        assert!(does, "alert, count or ignore: {row:?}");
     }
 }

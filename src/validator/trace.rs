@@ -1,6 +1,6 @@
 //! What an event tells about the way to a verdict.
 
-use crate::event::{Outcome, SecurityEvent};
+use crate::event::{Outcome, SecurityEvent, printable};
 use crate::otp::{TimeStep, Totp};
 use crate::time::TimeInterval;
 use crate::token::{Odds, TokenId};
@@ -18,7 +18,7 @@ pub(super) struct Trace {
 
 impl Trace {
     pub(super) fn of(attempt: &Attempt) -> Self {
-        Self { client: attempt.client().map(Into::into), codes: Some(attempt.count()), ..Self::default() }
+        Self { client: attempt.client().map(printable), codes: Some(attempt.count()), ..Self::default() }
     }
 
     /// Counts the outcome and emits its event. `matched` is the step of the code, if one was found, of a token with this `totp`.
