@@ -4,6 +4,8 @@
 #[allow(dead_code, reason = "each test file uses a part of it")]
 pub(crate) mod chronyd;
 #[allow(dead_code, reason = "each test file uses a part of it")]
+pub(crate) mod example;
+#[allow(dead_code, reason = "each test file uses a part of it")]
 pub(crate) mod load;
 #[cfg(feature = "cli")]
 #[allow(dead_code, reason = "each test file uses a part of it")]

@@ -1,0 +1,156 @@
+//! Creating an account: name and password, then a secret that a device shows codes of.
+
+use std::sync::Arc;
+
+use axum::extract::{Form, State};
+use axum::response::{IntoResponse, Redirect, Response};
+use serde::Deserialize;
+use skewgate::otp::{Algorithm, Secret};
+use skewgate::token::Token;
+use skewgate::validator::{Advice, EnrolError};
+use zeroize::Zeroizing;
+
+use crate::error::RequestError;
+use crate::html::{Message, Page};
+use crate::login::{CodesForm, no_code};
+use crate::pages;
+use crate::passwords::{LONGEST, SHORTEST};
+use crate::service::Service;
+use crate::sessions::{NewUser, Stage};
+use crate::texts;
+use crate::users::{User, UserName};
+use crate::visitor::Visitor;
+
+pub(crate) async fn show(State(service): State<Arc<Service>>, visitor: Visitor) -> Response {
+    let page = pages::enrol(&service.form_token(visitor), "");
+    service.page(visitor, page)
+}
+
+#[derive(Deserialize)]
+pub(crate) struct EnrolForm {
+    token: String,
+    name: String,
+    password: String,
+}
+
+pub(crate) async fn begin(
+    State(service): State<Arc<Service>>,
+    visitor: Visitor,
+    Form(form): Form<EnrolForm>,
+) -> Result<Response, RequestError> {
+    if let Some(response) = service.refuse_form(visitor, &form.token) {
+        return Ok(response);
+    }
+    let password = Zeroizing::new(form.password);
+    let again = |text: String| {
+        let page = pages::enrol(&service.form_token(visitor), &form.name);
+        Ok(service.page(visitor, page.with(Some(Message::Failed(text)))))
+    };
+    let name = match UserName::parse(&form.name) {
+        Ok(name) => name,
+        Err(error) => return again(format!("Please choose another name: {error}.")),
+    };
+    if password.chars().count() < SHORTEST || password.len() > LONGEST {
+        return again(format!(
+            "Please choose another password: it needs {SHORTEST} to {LONGEST} characters."
+        ));
+    }
+    // Whoever may choose a name learns which are taken. A service that adds its users itself tells nobody.
+    if service.users.find(&name)?.is_some() {
+        service.clients.failed(visitor.address);
+        return again("Please choose another name: this one is taken.".into());
+    }
+    let user = NewUser {
+        name,
+        password_hash: service.passwords.hash(password).await?,
+        token_id: format!("token-{:016x}", getrandom::u64()?),
+        // SHA-1, six digits, 30 s: what every app understands.
+        secret: Secret::generate(Algorithm::Sha1).map_err(|error| RequestError::NewToken(error.into()))?,
+    };
+    service.sessions.set(visitor.id, Stage::Enrolling { user: Box::new(user), codes: 1 });
+    Ok(Redirect::to("/enrol/device").into_response())
+}
+
+pub(crate) async fn show_device(
+    State(service): State<Arc<Service>>,
+    visitor: Visitor,
+) -> Result<Response, RequestError> {
+    let Some(Stage::Enrolling { user, codes }) = service.sessions.stage(visitor.id) else {
+        return Ok(Redirect::to("/enrol").into_response());
+    };
+    Ok(service.page(visitor, device(&service, visitor, &user, codes)?))
+}
+
+fn device(service: &Service, visitor: Visitor, user: &NewUser, codes: u8) -> Result<Page, RequestError> {
+    pages::device(&service.form_token(visitor), &user.name, &user.secret, codes)
+        .map_err(|error| RequestError::NewToken(error.into()))
+}
+
+/// The device has to show that it has the secret, before anybody depends on it.
+pub(crate) async fn finish(
+    State(service): State<Arc<Service>>,
+    visitor: Visitor,
+    Form(form): Form<CodesForm>,
+) -> Result<Response, RequestError> {
+    if let Some(response) = service.refuse_form(visitor, &form.token) {
+        return Ok(response);
+    }
+    let Some(Stage::Enrolling { user, codes }) = service.sessions.stage(visitor.id) else {
+        return Ok(Redirect::to("/enrol").into_response());
+    };
+    let attempt = match form.attempt() {
+        Ok(attempt) => attempt.from_client(&visitor.address.to_string()),
+        Err(error) => {
+            let page = device(&service, visitor, &user, codes)?;
+            return Ok(service.page(visitor, page.with(Some(Message::Failed(no_code(error))))));
+        }
+    };
+    let sealed = service.vault.seal(&user.token_id, &user.secret)?;
+    let token = service.vault.token(&user.token_id, &sealed)?;
+    if let Err(error) = service.gate.enrol(&token, &attempt).await {
+        return refuse(&service, visitor, *user, codes, &error);
+    }
+    let NewUser { name, password_hash, token_id, .. } = *user;
+    add(&service, visitor, User { name, token_id, password_hash, sealed }, &token).await
+}
+
+fn refuse(
+    service: &Service,
+    visitor: Visitor,
+    user: NewUser,
+    codes: u8,
+    error: &EnrolError,
+) -> Result<Response, RequestError> {
+    let EnrolError::NoMatch { .. } = error else {
+        let (status, message) = texts::refused(Advice::TellOperator, 1);
+        let page = device(service, visitor, &user, codes)?;
+        return Ok(service.page(visitor, page.with(Some(message)).status(status)));
+    };
+    service.clients.failed(visitor.address);
+    let codes = codes.saturating_add(1).min(3);
+    let text = "That does not fit. Look whether you have scanned the code below, and type what the app shows now. If the clock of your \
+                device may be wrong, type the code after it, too.";
+    let page = device(service, visitor, &user, codes)?;
+    service.sessions.set(visitor.id, Stage::Enrolling { user: Box::new(user), codes });
+    Ok(service.page(visitor, page.with(Some(Message::Failed(text.into())))))
+}
+
+/// The token has a state by now. A row that can't be written leaves that state to nobody, which harms nobody.
+async fn add(
+    service: &Service,
+    visitor: Visitor,
+    user: User,
+    token: &Token,
+) -> Result<Response, RequestError> {
+    let (users, name) = (service.users.clone(), user.name.clone());
+    let added = tokio::task::spawn_blocking(move || users.insert(&user));
+    service.sessions.end(visitor.id);
+    if added.await.map_err(|_| RequestError::Panicked)?? {
+        return Ok(Redirect::to("/login?done=enrolled").into_response());
+    }
+    // Somebody else was quicker. What can't be removed is in the log.
+    let _ = service.gate.remove(token).await;
+    let page = pages::enrol(&service.form_token(visitor), name.as_str());
+    let text = "Please choose another name: somebody else has taken this one meanwhile.";
+    Ok(service.page(visitor, page.with(Some(Message::Failed(text.into())))))
+}

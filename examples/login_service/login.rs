@@ -1,0 +1,194 @@
+//! Signing in, and out.
+
+use std::sync::Arc;
+
+use axum::extract::{Form, Query, State};
+use axum::response::{IntoResponse, Redirect, Response};
+use serde::Deserialize;
+use skewgate::validator::{Advice, Attempt, Refused, Verdict};
+
+use crate::error::RequestError;
+use crate::html::Message;
+use crate::pages;
+use crate::service::Service;
+use crate::sessions::Stage;
+use crate::texts;
+use crate::users::User;
+use crate::visitor::Visitor;
+
+#[derive(Deserialize)]
+pub(crate) struct Done {
+    #[serde(default)]
+    done: String,
+}
+
+pub(crate) async fn show(
+    State(service): State<Arc<Service>>,
+    visitor: Visitor,
+    Query(Done { done }): Query<Done>,
+) -> Response {
+    if service.signed_in(visitor).is_some() {
+        return Redirect::to("/account").into_response();
+    }
+    let page = pages::login(&service.form_token(visitor), "");
+    service.page(visitor, page.with(texts::done(&done)))
+}
+
+#[derive(Deserialize)]
+pub(crate) struct LoginForm {
+    token: String,
+    name: String,
+    password: String,
+    code1: String,
+}
+
+pub(crate) async fn log_in(
+    State(service): State<Arc<Service>>,
+    visitor: Visitor,
+    Form(form): Form<LoginForm>,
+) -> Result<Response, RequestError> {
+    if let Some(response) = service.refuse_form(visitor, &form.token) {
+        return Ok(response);
+    }
+    let again = || pages::login(&service.form_token(visitor), &form.name);
+    let attempt = match Attempt::parse(&form.code1) {
+        Ok(attempt) => attempt.from_client(&visitor.address.to_string()),
+        Err(error) => return Ok(service.page(visitor, again().with(Some(Message::Failed(no_code(error)))))),
+    };
+    // Codes are compared for whoever knows the password, and feigned for all others: so a stranger can't spend an owner's
+    // budget of guesses.
+    let user = service.know(&form.name, form.password).await?;
+    let refused = match (validate(&service, user.as_ref(), &attempt).await?, user) {
+        (Verdict::Accepted(accepted), Some(user)) => {
+            return service.sign_in(visitor, user.name, accepted.drift.mean());
+        }
+        // Nobody's codes are never accepted.
+        (Verdict::Accepted(_), None) => return Err(RequestError::Panicked),
+        (Verdict::Refused(refused), user) => {
+            count(&service, visitor, &refused);
+            if let Advice::ShowConsecutive(codes) = refused.advice() {
+                service.sessions.set(visitor.id, Stage::ShowingCodes { user: user.map(Box::new), codes });
+                return Ok(Redirect::to("/login/codes").into_response());
+            }
+            refused
+        }
+    };
+    let (status, message) = texts::refused(refused.advice(), 1);
+    Ok(service.page(visitor, again().with(Some(message)).status(status)))
+}
+
+/// What nobody has to be asked for twice: a code has six digits.
+pub(crate) fn no_code(_: skewgate::otp::CodeError) -> String {
+    "A code has six digits, as your device shows them. Please type it again.".into()
+}
+
+async fn validate(
+    service: &Service,
+    user: Option<&User>,
+    attempt: &Attempt,
+) -> Result<Verdict, RequestError> {
+    let token = user.map(|user| service.vault.token(&user.token_id, &user.sealed)).transpose()?;
+    Ok(service.gate.validate(token.as_ref(), attempt).await)
+}
+
+/// What might be guessing counts for this client's address, too.
+pub(crate) fn count(service: &Service, visitor: Visitor, refused: &Refused) {
+    if matches!(refused.advice(), Advice::TryAgain | Advice::ShowConsecutive(_)) {
+        service.clients.failed(visitor.address);
+    }
+}
+
+pub(crate) async fn show_codes(State(service): State<Arc<Service>>, visitor: Visitor) -> Response {
+    match service.sessions.stage(visitor.id) {
+        Some(Stage::ShowingCodes { codes, .. }) => {
+            service.page(visitor, pages::codes(&service.form_token(visitor), codes))
+        }
+        _ => Redirect::to("/login").into_response(),
+    }
+}
+
+#[derive(Deserialize)]
+pub(crate) struct CodesForm {
+    pub(crate) token: String,
+    pub(crate) code1: String,
+    #[serde(default)]
+    pub(crate) code2: String,
+    #[serde(default)]
+    pub(crate) code3: String,
+}
+
+impl CodesForm {
+    /// Those that were typed.
+    pub(crate) fn attempt(&self) -> Result<Attempt, skewgate::otp::CodeError> {
+        let typed = [&self.code1, &self.code2, &self.code3].map(|code| code.trim());
+        let typed: Vec<&str> = typed.into_iter().filter(|code| !code.is_empty()).collect();
+        Attempt::parse_consecutive(&typed)
+    }
+}
+
+pub(crate) async fn log_in_with_codes(
+    State(service): State<Arc<Service>>,
+    visitor: Visitor,
+    Form(form): Form<CodesForm>,
+) -> Result<Response, RequestError> {
+    if let Some(response) = service.refuse_form(visitor, &form.token) {
+        return Ok(response);
+    }
+    let Some(Stage::ShowingCodes { user, codes }) = service.sessions.stage(visitor.id) else {
+        return Ok(Redirect::to("/login").into_response());
+    };
+    let attempt = match form.attempt() {
+        Ok(attempt) if attempt.count() == codes => attempt.from_client(&visitor.address.to_string()),
+        other => {
+            let text = match other {
+                Err(error) => no_code(error),
+                Ok(_) => "Please type all of the codes.".into(),
+            };
+            let page = pages::codes(&service.form_token(visitor), codes);
+            return Ok(service.page(visitor, page.with(Some(Message::Failed(text)))));
+        }
+    };
+    let refused = match (validate(&service, user.as_deref(), &attempt).await?, user) {
+        (Verdict::Accepted(accepted), Some(user)) => {
+            return service.sign_in(visitor, user.name, accepted.drift.mean());
+        }
+        (Verdict::Accepted(_), None) => return Err(RequestError::Panicked),
+        (Verdict::Refused(refused), user) => {
+            count(&service, visitor, &refused);
+            if let Advice::ShowConsecutive(codes) = refused.advice() {
+                service.sessions.set(visitor.id, Stage::ShowingCodes { user, codes });
+            }
+            refused
+        }
+    };
+    let (status, message) = texts::refused(refused.advice(), codes);
+    let codes = if let Advice::ShowConsecutive(more) = refused.advice() { more } else { codes };
+    let page = pages::codes(&service.form_token(visitor), codes);
+    Ok(service.page(visitor, page.with(Some(message)).status(status)))
+}
+
+#[derive(Deserialize)]
+pub(crate) struct LogoutForm {
+    token: String,
+}
+
+pub(crate) async fn log_out(
+    State(service): State<Arc<Service>>,
+    visitor: Visitor,
+    Form(form): Form<LogoutForm>,
+) -> Response {
+    match service.refuse_form(visitor, &form.token) {
+        Some(response) => response,
+        None => service.sign_out(visitor),
+    }
+}
+
+pub(crate) async fn account(State(service): State<Arc<Service>>, visitor: Visitor) -> Response {
+    match service.signed_in(visitor) {
+        Some(who) => {
+            let page = pages::account(&service.form_token(visitor), &who.name, who.drift);
+            service.page(visitor, page)
+        }
+        None => Redirect::to("/login").into_response(),
+    }
+}

@@ -1,0 +1,143 @@
+//! A login service: enrolment with a QR code, sign-in with password and code, two codes where they are needed, a clock that is
+//! watched, a log for a SIEM, metrics and a health check.
+//!
+//! `cargo run --release --example login_service --features qr -- --source ntp1.example.org --source ntp2.example.org
+//! --source ntp3.example.org`, then <http://127.0.0.1:8080>. What the library does is in `login.rs`, `enrolment.rs` and
+//! `resynchronisation.rs`; the rest is what a service has anyway.
+
+mod arguments;
+mod clients;
+mod clock;
+mod enrolment;
+mod error;
+mod health;
+mod html;
+mod login;
+mod metrics;
+mod pages;
+mod passwords;
+mod resynchronisation;
+mod service;
+mod sessions;
+mod store;
+mod texts;
+mod users;
+mod vault;
+mod visitor;
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::DefaultBodyLimit;
+use axum::http::header;
+use axum::response::Redirect;
+use axum::routing::{get, post};
+use axum::{Router, middleware};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use arguments::{Arguments, HELP};
+use error::StartError;
+use service::Service;
+
+/// The `tracing` target of what this service says itself.
+const LOG: &str = "login_service";
+
+/// Forms are small.
+const MOST_BODY_BYTES: usize = 8 * 1024;
+
+/// So long may requests take that are in flight at the end.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::parse(std::env::args().skip(1)) {
+        Ok(Some(arguments)) => arguments,
+        Ok(None) => {
+            println!("{HELP}");
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => {
+            eprintln!("login_service: {error}\n\n{HELP}");
+            return ExitCode::from(2);
+        }
+    };
+    // One event a line, as JSON: `skewgate::security` is for the SIEM, `skewgate::clock` for whoever keeps the clocks.
+    tracing_subscriber::fmt().json().flatten_event(true).with_max_level(arguments.log).init();
+    match start(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("login_service: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start(arguments: Arguments) -> Result<(), StartError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(serve(arguments))
+}
+
+async fn serve(arguments: Arguments) -> Result<(), StartError> {
+    let address = arguments.listen;
+    let listening = |source| StartError::Listen { address, source };
+    let listener = TcpListener::bind(address).await.map_err(listening)?;
+    let address = listener.local_addr().map_err(listening)?;
+    let service = Arc::new(Service::open(arguments).await?);
+    let mut ended = ended()?;
+    tracing::info!(target: LOG, %address, "listening");
+    eprintln!("login_service: http://{address}");
+
+    let app = router(service).into_make_service_with_connect_info::<SocketAddr>();
+    let mut end = ended.clone();
+    let server = axum::serve(listener, app).with_graceful_shutdown(async move {
+        // It fails where the other end is gone: an end, too.
+        let _ = end.wait_for(|ended| *ended).await;
+    });
+    let server = tokio::spawn(server.into_future());
+    let _ = ended.wait_for(|ended| *ended).await;
+    tracing::info!(target: LOG, "ending");
+    match tokio::time::timeout(PATIENCE, server).await {
+        Ok(Ok(result)) => Ok(result?),
+        // Browsers may hold connections open for as long as they like.
+        Ok(Err(_)) | Err(_) => Ok(()),
+    }
+}
+
+fn router(service: Arc<Service>) -> Router {
+    let style = ([(header::CONTENT_TYPE, "text/css"), CACHED], include_str!("style.css"));
+    let icon = ([(header::CONTENT_TYPE, "image/svg+xml"), CACHED], include_str!("icon.svg"));
+    Router::new()
+        .route("/", get(|| async { Redirect::to("/login") }))
+        .route("/enrol", get(enrolment::show).post(enrolment::begin))
+        .route("/enrol/device", get(enrolment::show_device).post(enrolment::finish))
+        .route("/login", get(login::show).post(login::log_in))
+        .route("/login/codes", get(login::show_codes).post(login::log_in_with_codes))
+        .route("/resynchronise", get(resynchronisation::show).post(resynchronisation::resynchronise))
+        .route("/account", get(login::account))
+        .route("/logout", post(login::log_out))
+        .layer(DefaultBodyLimit::max(MOST_BODY_BYTES))
+        .route("/style.css", get(|| async move { style }))
+        .route("/icon.svg", get(|| async move { icon }))
+        .route_layer(middleware::from_fn_with_state(service.clone(), visitor::introduce))
+        .route("/healthz", get(health::healthz))
+        .route("/metrics", get(health::metrics))
+        .with_state(service)
+}
+
+const CACHED: (header::HeaderName, &str) = (header::CACHE_CONTROL, "max-age=3600");
+
+/// Becomes true at SIGTERM and at Ctrl-C.
+fn ended() -> Result<watch::Receiver<bool>, StartError> {
+    let (tell, ended) = watch::channel(false);
+    for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
+        let (mut signal, tell) = (signal(kind)?, tell.clone());
+        tokio::spawn(async move {
+            signal.recv().await;
+            let _ = tell.send(true);
+        });
+    }
+    Ok(ended)
+}

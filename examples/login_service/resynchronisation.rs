@@ -1,0 +1,64 @@
+//! Learning where the clock of a user's device is. Nobody is signed in by it.
+
+use std::sync::Arc;
+
+use axum::extract::{Form, State};
+use axum::response::{IntoResponse, Redirect, Response};
+use serde::Deserialize;
+use skewgate::validator::{Attempt, Verdict};
+
+use crate::error::RequestError;
+use crate::html::Message;
+use crate::login::{count, no_code};
+use crate::pages;
+use crate::service::Service;
+use crate::texts;
+use crate::visitor::Visitor;
+
+pub(crate) async fn show(State(service): State<Arc<Service>>, visitor: Visitor) -> Response {
+    let page = pages::resynchronise(&service.form_token(visitor), "");
+    service.page(visitor, page)
+}
+
+#[derive(Deserialize)]
+pub(crate) struct ResynchronisationForm {
+    token: String,
+    name: String,
+    password: String,
+    code1: String,
+    code2: String,
+}
+
+/// RFC 6238 §6 asks for an authentication besides: here it is the password.
+pub(crate) async fn resynchronise(
+    State(service): State<Arc<Service>>,
+    visitor: Visitor,
+    Form(form): Form<ResynchronisationForm>,
+) -> Result<Response, RequestError> {
+    if let Some(response) = service.refuse_form(visitor, &form.token) {
+        return Ok(response);
+    }
+    let again = || pages::resynchronise(&service.form_token(visitor), &form.name);
+    let attempt = match Attempt::parse_consecutive(&[&form.code1, &form.code2]) {
+        Ok(attempt) => attempt.from_client(&visitor.address.to_string()),
+        Err(error) => return Ok(service.page(visitor, again().with(Some(Message::Failed(no_code(error)))))),
+    };
+    let ended = match service.know(&form.name, form.password).await? {
+        Some(user) => {
+            let token = service.vault.token(&user.token_id, &user.sealed)?;
+            service.gate.resynchronise(&token, &attempt).await.map(drop)
+        }
+        // The same work, and the same answer as for wrong codes.
+        None => match service.gate.validate(None, &attempt).await {
+            Verdict::Accepted(_) => return Err(RequestError::Panicked),
+            Verdict::Refused(refused) => Err(refused),
+        },
+    };
+    let refused = match ended {
+        Ok(()) => return Ok(Redirect::to("/login?done=resynchronised").into_response()),
+        Err(refused) => refused,
+    };
+    count(&service, visitor, &refused);
+    let (status, message) = texts::not_resynchronised(refused.advice());
+    Ok(service.page(visitor, again().with(Some(message)).status(status)))
+}

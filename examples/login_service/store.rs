@@ -1,0 +1,78 @@
+//! Where the states of tokens are kept, and how quick that is.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use skewgate::store::{Change, Loaded, MemoryStore, StateStore, StoreError, StoreFuture, Written};
+use skewgate::time::os::OsClock;
+use skewgate::time::{LocalClock, Timestamp};
+use skewgate::token::{TokenId, TokenIdError, TokenKey};
+
+use crate::arguments::StoreChoice;
+use crate::error::StartError;
+use crate::metrics::{Operation, StoreMetrics};
+
+pub(crate) async fn open(
+    choice: &StoreChoice,
+    _data: &Path,
+    metrics: StoreMetrics,
+) -> Result<Arc<Watched>, StartError> {
+    let store: Arc<dyn StateStore> = match choice {
+        StoreChoice::Memory => Arc::new(MemoryStore::new()),
+        StoreChoice::Embedded => Arc::new(MemoryStore::new()),
+        StoreChoice::Redis(_) => return Err(StartError::StoreNotBuilt { store: "redis" }),
+        StoreChoice::Postgres(_) => return Err(StartError::StoreNotBuilt { store: "postgres" }),
+    };
+    Ok(Arc::new(Watched { store, metrics }))
+}
+
+/// A store whose every operation is timed.
+pub(crate) struct Watched {
+    store: Arc<dyn StateStore>,
+    metrics: StoreMetrics,
+}
+
+/// Why the store can't be relied on.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unusable {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Id(#[from] TokenIdError),
+}
+
+impl Watched {
+    /// Whether it reads and takes changes. Nothing is changed by it.
+    pub(crate) async fn probe(&self) -> Result<(), Unusable> {
+        // No user's token has this name, so there is nothing to remove.
+        let key = TokenKey::from(TokenId::new("health check")?);
+        self.load(&key).await?;
+        self.write(&key, Change::Remove).await?;
+        Ok(())
+    }
+
+    async fn timed<T>(&self, operation: Operation, future: StoreFuture<'_, T>) -> Result<T, StoreError> {
+        let begun = OsClock.raw();
+        let result = future.await;
+        self.metrics.observe(operation, (OsClock.raw() - begun).unsigned_abs(), result.is_ok());
+        result
+    }
+}
+
+impl StateStore for Watched {
+    fn load<'a>(&'a self, key: &'a TokenKey) -> StoreFuture<'a, Loaded> {
+        Box::pin(self.timed(Operation::Load, self.store.load(key)))
+    }
+
+    fn write<'a>(&'a self, key: &'a TokenKey, change: Change) -> StoreFuture<'a, Written> {
+        Box::pin(self.timed(Operation::Write, self.store.write(key, change)))
+    }
+
+    fn set_not_before(&self, moment: Timestamp) -> StoreFuture<'_, ()> {
+        Box::pin(self.timed(Operation::SetNotBefore, self.store.set_not_before(moment)))
+    }
+
+    fn survives_restart(&self) -> bool {
+        self.store.survives_restart()
+    }
+}

@@ -1,0 +1,83 @@
+//! What users are told. All of it follows from the advice of the gate, which tells a guesser nothing.
+
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use skewgate::validator::Advice;
+
+use crate::html::Message;
+
+/// For an attempt at signing in with `codes` codes.
+pub(crate) fn refused(advice: Advice, codes: u8) -> (StatusCode, Message) {
+    let (status, text) = match advice {
+        Advice::TryAgain if codes == 1 => {
+            (StatusCode::OK, "User name, password or code is wrong. Check all three, and type the code that your device shows now.".into())
+        }
+        Advice::TryAgain => {
+            (StatusCode::OK, "That is not right. Please type codes in a row, none of which you have typed yet.".into())
+        }
+        Advice::WaitForNextCode => {
+            (StatusCode::OK, "This code was used already. Wait until your device shows the next one, and type that.".into())
+        }
+        Advice::ShowConsecutive(count) if codes > 1 => {
+            (StatusCode::OK, format!("That is not right. Please type {count} codes in a row, none of which you have typed yet."))
+        }
+        Advice::ShowConsecutive(count) => {
+            (StatusCode::OK, format!("Please type {count} codes that your device shows one after the other."))
+        }
+        Advice::RetryAfter(wait) => return too_many(wait),
+        // The log says why.
+        _ => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "You can't be signed in at present, and trying again won't help. Please tell whoever runs this service.".into(),
+        ),
+    };
+    (status, Message::Failed(text))
+}
+
+/// For an attempt at a resynchronisation.
+pub(crate) fn not_resynchronised(advice: Advice) -> (StatusCode, Message) {
+    let (status, text) = match advice {
+        Advice::TryAgain | Advice::WaitForNextCode | Advice::ShowConsecutive(_) => (
+            StatusCode::OK,
+            "That is not right. Check user name and password, wait for a code that you have not typed yet, and type it and the next one."
+                .into(),
+        ),
+        Advice::RetryAfter(wait) => {
+            let text = format!("Your device's clock can't be learned just now. Please try again in {}.", spoken(wait));
+            (StatusCode::TOO_MANY_REQUESTS, text)
+        }
+        _ => return refused(advice, 2),
+    };
+    (status, Message::Failed(text))
+}
+
+pub(crate) fn too_many(wait: Duration) -> (StatusCode, Message) {
+    let text = format!("There were too many attempts. Please try again in {}.", spoken(wait));
+    (StatusCode::TOO_MANY_REQUESTS, Message::Failed(text))
+}
+
+/// Rounded up, in words.
+pub(crate) fn spoken(wait: Duration) -> String {
+    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    match seconds {
+        0 | 1 => "a second".into(),
+        2..120 => format!("{seconds} seconds"),
+        120..7200 => format!("{} minutes", seconds.div_ceil(60)),
+        _ => format!("{} hours", seconds.div_ceil(3600)),
+    }
+}
+
+/// A fixed text for a word in the address: what was done before this page was asked for.
+pub(crate) fn done(word: &str) -> Option<Message> {
+    match word {
+        "enrolled" => Some(Message::Done(
+            "Your account is there. Sign in with the next code that your device shows: the one that you typed is used.",
+        )),
+        "resynchronised" => {
+            Some(Message::Done("Your device's clock is known now. Sign in with the next code that it shows."))
+        }
+        "signed-out" => Some(Message::Done("You are signed out.")),
+        _ => None,
+    }
+}

@@ -1,0 +1,520 @@
+//! examples/login_service as a process of its own, and a user of it in a headless Chromium, whose phone is played by
+//! tests/peers/login_service.cjs.
+//!
+//! `SKEWGATE_PICTURES=/tmp/pictures ./tests/run login_service` leaves pictures of each page there, light and dark.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::{BufRead, BufReader, Read, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use serde_json::Value;
+use skewgate::otp::OtpauthUri;
+use skewgate::time::{LocalClock, SignedDuration, os::OsClock};
+use support::chronyd::Chronyd;
+use support::example;
+use tempfile::TempDir;
+
+/// How long anything may take.
+const PATIENCE: SignedDuration = SignedDuration::from_secs(30);
+
+/// The service; it is killed when dropped.
+struct Service {
+    process: Child,
+    address: SocketAddr,
+    log: Arc<Mutex<Vec<String>>>,
+}
+
+impl Service {
+    fn start(options: &[&str]) -> Self {
+        let mut process = Command::new(example::build("login_service"))
+            .args(["--listen", "127.0.0.1:0"])
+            .args(options)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines().map_while(Result::ok);
+        // From here on a panic kills it.
+        let mut service = Self { process, address: SocketAddr::from(([0, 0, 0, 0], 0)), log: Arc::default() };
+        service.address = lines
+            .by_ref()
+            .find_map(|line| {
+                service.log.lock().unwrap().push(line.clone());
+                let event: Value = serde_json::from_str(&line).unwrap();
+                (event["message"] == "listening").then(|| event["address"].as_str().unwrap().parse().unwrap())
+            })
+            .expect("it listens");
+        let log = Arc::clone(&service.log);
+        thread::spawn(move || lines.for_each(|line| log.lock().unwrap().push(line)));
+        service
+    }
+
+    fn log(&self) -> Vec<String> {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// The outcomes of security events so far.
+    fn outcomes(&self) -> BTreeMap<String, usize> {
+        let mut outcomes = BTreeMap::new();
+        for line in self.log() {
+            let event: Value = serde_json::from_str(&line).expect("each line is JSON");
+            if event["target"] == "skewgate::security" {
+                *outcomes.entry(event["outcome"].as_str().unwrap().to_owned()).or_default() += 1;
+            }
+        }
+        outcomes
+    }
+
+    fn ask(&self, request: &str) -> Answer {
+        let mut stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        let (head, body) = request.split_once("\n\n").unwrap_or((request, ""));
+        let head = head.replace('\n', "\r\n");
+        let length = body.len();
+        write!(stream, "{head}\r\nhost: test\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}")
+            .unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        Answer { status, head: head.to_lowercase(), body: body.to_owned() }
+    }
+
+    fn get(&self, path: &str) -> Answer {
+        self.ask(&format!("GET {path} HTTP/1.1"))
+    }
+
+    /// Asks until the health check says so.
+    fn wait_for_health(&self, status: u16) -> Value {
+        let deadline = OsClock.raw() + PATIENCE;
+        loop {
+            let answer = self.get("/healthz");
+            let body = answer.json();
+            if answer.status == status {
+                return body;
+            }
+            assert!(OsClock.raw() < deadline, "no {status} within {PATIENCE}: {body}");
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    fn end(mut self) -> ExitStatus {
+        let id = self.process.id().to_string();
+        assert!(Command::new("kill").args(["-s", "TERM", &id]).status().unwrap().success());
+        self.process.wait().unwrap()
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        // Both fail only where it has ended already.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+struct Answer {
+    status: u16,
+    head: String,
+    body: String,
+}
+
+impl Answer {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.body))
+    }
+
+    fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+    }
+
+    /// What the page's forms carry.
+    fn form_token(&self) -> &str {
+        let (_, rest) = self.body.split_once(r#"name="token" value=""#).unwrap();
+        rest.split('"').next().unwrap()
+    }
+}
+
+/// The browser and its user; it is killed when dropped.
+struct User {
+    process: Child,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+    profile: TempDir,
+}
+
+impl User {
+    fn visit(address: SocketAddr) -> Self {
+        let peers = std::env::var_os("SKEWGATE_PEERS")
+            .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/peers"), PathBuf::from);
+        let pictures = std::env::var_os("SKEWGATE_PICTURES").unwrap_or_default();
+        if !pictures.is_empty() {
+            std::fs::create_dir_all(&pictures).unwrap();
+        }
+        let profile = tempfile::tempdir().unwrap();
+        let mut process = Command::new("node")
+            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/peers/login_service.cjs"))
+            .arg(peers)
+            .args([chromium(), format!("http://{address}").into()])
+            .arg(pictures)
+            .arg(profile.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("this test needs node: run ./tests/run, which installs it");
+        let (input, output) = (process.stdin.take().unwrap(), process.stdout.take().unwrap());
+        Self { process, input, output: BufReader::new(output), profile }
+    }
+
+    /// What was seen until the user waits, or has done all.
+    fn look(&mut self) -> BTreeMap<String, Value> {
+        let mut seen = BTreeMap::new();
+        loop {
+            let mut line = String::new();
+            assert_ne!(
+                self.output.read_line(&mut line).unwrap(),
+                0,
+                "the browser failed, see above; tests/run installs chromium and puppeteer-core. Seen: {seen:#?}"
+            );
+            let step: Value = serde_json::from_str(&line).unwrap();
+            let name = step["step"].as_str().unwrap().to_owned();
+            let last = name == "waiting" || name == "end";
+            seen.insert(name, step);
+            if last {
+                return seen;
+            }
+        }
+    }
+
+    fn go_on(&mut self) {
+        self.input.write_all(b"\n").unwrap();
+    }
+
+    /// What a phone's camera makes of the picture of the QR code.
+    fn scan(&self) -> String {
+        let file = std::fs::File::open(self.profile.path().join("qr.png")).unwrap();
+        let mut reader = png::Decoder::new(BufReader::new(file)).read_info().unwrap();
+        let mut bytes = vec![0; reader.output_buffer_size().unwrap()];
+        let info = reader.next_frame(&mut bytes).unwrap();
+        let (width, height) = (info.width.try_into().unwrap(), info.height.try_into().unwrap());
+        let channels = info.color_type.samples();
+        let light = |x, y| bytes[(y * width + x) * channels];
+        let mut image = rqrr::PreparedImage::prepare_from_greyscale(width, height, light);
+        let [grid] = &image.detect_grids()[..] else { panic!("one QR code") };
+        grid.decode().unwrap().1
+    }
+}
+
+impl Drop for User {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn chromium() -> std::ffi::OsString {
+    let paths = std::env::var_os("PATH").unwrap_or_default();
+    let programs = ["chromium", "chromium-browser", "google-chrome"];
+    std::env::split_paths(&paths)
+        .flat_map(|path| programs.map(|program| path.join(program)))
+        .find(|program| program.is_file())
+        .expect("this test needs chromium, and it is not in PATH: run ./tests/run, which installs it")
+        .into()
+}
+
+/// Whatever page it is: accessible, whole, and nothing on it that comes from elsewhere.
+fn check_page(step: &str, page: &Value) {
+    let text = |name: &str| page[name].as_str().unwrap_or_default();
+    assert_eq!(page["unlabelled"], 0, "{step}: each field has a label");
+    assert_eq!(page["headings"], 1, "{step}: one main heading");
+    assert_eq!(text("language"), "en", "{step}");
+    assert!(text("title").ends_with(&format!("{} – Login service", text("heading"))), "{step}: {page}");
+    assert_eq!(text("live"), "polite", "{step}");
+    let wrong = text("role") == "alert";
+    assert_eq!(
+        wrong,
+        text("title").starts_with("Not yet: "),
+        "{step}: what is wrong is said in the title, too"
+    );
+    assert_eq!(page["scripts"], 0, "{step}");
+    assert_eq!(page["images"], serde_json::json!(["/icon.svg"]), "{step}");
+    assert_eq!(page["wide"], false, "{step}: nothing sticks out");
+    let mut complaints = String::new();
+    for complaint in page["complaints"].as_array().unwrap() {
+        let complaint = complaint.as_str().unwrap();
+        // Chromium calls such an answer an error, whatever is in it.
+        let refused =
+            ["429", "503"].iter().any(|status| complaint.contains(&format!("a status of {status}")));
+        if !refused {
+            writeln!(complaints, "{complaint}").unwrap();
+        }
+    }
+    assert_eq!(complaints, "", "{step}: the console is empty, no policy is violated");
+}
+
+#[test]
+#[ignore = "needs chromium and chronyd: ./tests/run"]
+fn a_user_enrols_and_signs_in_and_guessers_do_not() {
+    let servers: Vec<Chronyd> = (0..3).map(|_| Chronyd::honest(2)).collect();
+    let sources: Vec<String> = servers.iter().map(|server| server.address().to_string()).collect();
+    let data = tempfile::tempdir().unwrap();
+    let mut options = vec!["--interval", "1s", "--max-age", "8s", "--data", data.path().to_str().unwrap()];
+    options.extend(sources.iter().flat_map(|source| ["--source", source]));
+    let service = Service::start(&options);
+
+    let health = service.wait_for_health(200);
+    assert_eq!((&health["status"], &health["clock"]["agreeing"]), (&"ok".into(), &3.into()), "{health}");
+    assert!(health["clock"]["half_width_ns"].as_u64().unwrap() < 1_000_000_000, "{health}");
+
+    let mut user = User::visit(service.address);
+    let seen = user.look();
+    for (step, page) in &seen {
+        if step != "waiting" {
+            check_page(step, page);
+            assert!(page["footer"].as_str().unwrap().contains("3 of 3 time sources agree"), "{step}: {page}");
+        }
+    }
+    let page = |step: &str| seen.get(step).unwrap_or_else(|| panic!("{step}"));
+    let message = |step: &str| page(step)["message"].as_str().unwrap();
+    let path = |step: &str| page(step)["path"].as_str().unwrap();
+
+    // A name that is HTML is refused, and shown as it was typed.
+    assert!(message("enrol-markup").starts_with("Please choose another name: "));
+    assert_eq!(page("enrol-markup")["name"], "<img src=x onerror=alert(1)>");
+    assert_eq!(page("login-markup")["name"], "\"><script>alert(1)</script>");
+
+    // The camera, the link and the text say the same.
+    let uri = page("device")["uri"].as_str().unwrap();
+    assert_eq!(user.scan(), uri);
+    let uri = OtpauthUri::parse(uri).unwrap();
+    assert_eq!((uri.account(), uri.issuer()), ("ada", Some("Login service")));
+    let secret = page("device-secret")["secret"].as_str().unwrap();
+    assert_eq!(*uri.secret().expose_base32(), secret);
+
+    // A code that is ten minutes off, then two that are four: only these enrol.
+    assert_eq!(path("device-again"), "/enrol/device");
+    assert_eq!(page("device-again")["fields"], serde_json::json!(["code1", "code2"]));
+    assert_eq!(path("enrolled"), "/login?done=enrolled");
+    assert_eq!(page("enrolled")["role"], "status");
+
+    // In; by a cookie that no script reads and no other site sends, and another one than before.
+    assert_eq!((path("account"), &page("account")["user"]), ("/account", &"ada".into()));
+    assert!(
+        page("account")["main"].as_str().unwrap().contains(" behind: set it right"),
+        "{}",
+        page("account")
+    );
+    let (before, after) = (&page("account")["before"], &page("account")["after"]);
+    assert_ne!(before["value"], after["value"]);
+    assert_eq!((&after["httpOnly"], &after["sameSite"]), (&true.into(), &"Strict".into()), "{after}");
+    // Out: its cookie is gone, and worth nothing to whoever kept it.
+    assert_eq!(path("signed-out"), "/login?done=signed-out");
+    assert_ne!(page("signed-out")["out"]["value"], after["value"]);
+    assert_eq!(path("old-cookie"), "/login");
+
+    // Not twice.
+    assert!(message("replay").starts_with("This code was used already."), "{}", message("replay"));
+
+    // Who doesn't know the password learns nothing: letter by letter the same page.
+    let wrong = page("wrong-code");
+    assert!(message("wrong-code").starts_with("User name, password or code is wrong."));
+    for step in ["unknown-user", "wrong-password", "login-markup"] {
+        for part in ["main", "title", "status", "message"] {
+            assert_eq!(page(step)[part], wrong[part], "{step}");
+        }
+    }
+    assert!(message("no-code").starts_with("A code has six digits"));
+
+    // Wrong codes until two are asked for; a right single one isn't looked at then; two wrong ones are wrong.
+    let tries = page("two-codes")["tries"].as_u64().unwrap();
+    assert!((2..12).contains(&tries), "{tries} wrong codes");
+    for step in ["two-codes", "two-codes-still", "two-codes-wrong"] {
+        assert_eq!(path(step), "/login/codes", "{step}");
+        assert_eq!(page(step)["fields"], serde_json::json!(["code1", "code2"]), "{step}");
+    }
+    assert!(message("two-codes-wrong").starts_with("That is not right."), "{}", message("two-codes-wrong"));
+    assert_eq!((path("account-again"), &page("account-again")["user"]), ("/account", &"ada".into()));
+
+    // A token's clock isn't learned again right after a login; of a user who doesn't exist, never.
+    assert_eq!(page("resynchronise-too-early")["status"], 429);
+    assert!(message("resynchronise-too-early").contains("try again in 11 minutes"));
+    assert!(message("resynchronise-unknown").starts_with("That is not right."));
+
+    check_log(&service, secret);
+    check_metrics(&service);
+
+    // Nobody knows the time any more.
+    drop(servers);
+    let health = service.wait_for_health(503);
+    assert_eq!((&health["status"], &health["reasons"][0]["part"]), (&"failing".into(), &"clock".into()));
+    assert!(health["reasons"][0]["why"].as_str().unwrap().contains("at most 8s is allowed"), "{health}");
+    assert!(service.get("/metrics").body.contains("\nskewgate_clock_trusted 0\n"));
+    user.go_on();
+    let seen = user.look();
+    for step in ["red", "red-login", "red-unknown-user"] {
+        check_page(step, &seen[step]);
+        assert!(seen[step]["footer"].as_str().unwrap().starts_with("The time is not known well enough"));
+    }
+    assert_eq!(seen["red-login"]["status"], 503);
+    assert!(seen["red-login"]["message"].as_str().unwrap().starts_with("You can't be signed in at present"));
+    assert_eq!(seen["red-login"]["main"], seen["red-unknown-user"]["main"]);
+    let own = format!("http://{}/", service.address);
+    for url in seen["end"]["requested"].as_array().unwrap() {
+        assert!(url.as_str().unwrap().starts_with(&own), "nothing is fetched from elsewhere: {url}");
+    }
+    assert!(service.outcomes()["clock_untrusted"] >= 2);
+
+    drop(user);
+    assert_eq!(service.end().code(), Some(0), "SIGTERM is an orderly end");
+}
+
+/// One line of JSON an event, and no secret and no code in any.
+fn check_log(service: &Service, secret: &str) {
+    let outcomes = service.outcomes();
+    let count = |outcome: &str| outcomes.get(outcome).copied().unwrap_or_default();
+    assert_eq!((count("enrolled"), count("enrolment_refused")), (1, 1), "{outcomes:?}");
+    assert_eq!((count("accepted"), count("replay")), (2, 1), "{outcomes:?}");
+    assert!(count("wrong") >= 3 && count("unknown_token") >= 4, "{outcomes:?}");
+    assert!(
+        count("consecutive_codes_needed") >= 1 && count("too_early_to_resynchronise") == 1,
+        "{outcomes:?}"
+    );
+    let (mut clocks, mut price) = (0, 0);
+    for line in service.log() {
+        assert!(!line.contains(secret), "{line}");
+        let event: Value = serde_json::from_str(&line).unwrap();
+        clocks += usize::from(event["target"] == "skewgate::clock");
+        if event["target"] == "skewgate::security" {
+            assert_eq!(event["client"], "127.0.0.1", "{line}");
+            assert!(event["true_time"].is_string() && event["half_width_ns"].is_u64(), "{line}");
+            let total = event["price_total_e15"].as_u64().unwrap();
+            assert!(total >= price, "the sum of prices never falls: {line}");
+            price = total;
+        }
+    }
+    assert!(clocks > 0 && price > 0);
+}
+
+fn check_metrics(service: &Service) {
+    let answer = service.get("/metrics");
+    assert_eq!(
+        answer.header("content-type"),
+        Some("application/openmetrics-text; version=1.0.0; charset=utf-8")
+    );
+    let value = |name: &str| -> f64 {
+        let line = answer.body.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("{name}: {}", answer.body)).parse().unwrap()
+    };
+    for (outcome, count) in service.outcomes() {
+        let metric = value(&format!("skewgate_verdicts_total{{outcome=\"{outcome}\"}}"));
+        assert_eq!(metric.to_string(), count.to_string(), "{outcome}");
+    }
+    assert!(value("skewgate_price_e15_total") > 0.0);
+    assert!(value("skewgate_clock_trusted") > 0.0 && value("skewgate_clock_agreeing_sources") > 2.0);
+    assert!(value("skewgate_clock_half_width_seconds") < 1.0);
+    assert!(value("skewgate_clock_offset_seconds").abs() < 1.0);
+    assert!(value("skewgate_clock_age_seconds") < 9.0);
+    assert!(value("skewgate_store_latency_seconds_count{operation=\"write\"}") > 4.0);
+    assert!(answer.body.ends_with("# EOF\n"));
+}
+
+/// What a browser would never do.
+#[test]
+fn forged_forms_and_forged_cookies_do_nothing() {
+    let service = Service::start(&["--system-clock", "50ms", "--store", "memory:", "--log", "info"]);
+    assert_eq!(service.get("/account").status, 303, "nobody is signed in");
+    let page = service.get("/enrol");
+    assert_eq!(page.header("cache-control"), Some("no-store"));
+    let policy = page.header("content-security-policy").unwrap();
+    for part in ["default-src 'none'", "form-action 'self'", "frame-ancestors 'none'", "base-uri 'none'"] {
+        assert!(policy.contains(part), "{policy}");
+    }
+    assert!(!policy.contains("unsafe"), "{policy}");
+    let cookie = page.header("set-cookie").unwrap();
+    assert!(cookie.ends_with("; path=/; httponly; samesite=strict"), "{cookie}");
+    let cookie = cookie.split(';').next().unwrap();
+    let post = |path: &str, cookie: &str, body: &str| {
+        service.ask(&format!(
+            "POST {path} HTTP/1.1\ncookie: {cookie}\ncontent-type: application/x-www-form-urlencoded\n\n{body}"
+        ))
+    };
+    let form = |token: &str| format!("token={token}&name=ada&password=correct+horse");
+    // Another visitor's token, none, and a cookie that we never gave.
+    let strangers = service.get("/enrol");
+    for token in [strangers.form_token(), "", "00"] {
+        assert_eq!(post("/enrol", cookie, &form(token)).status, 403, "{token}");
+    }
+    assert_eq!(post("/enrol", "session=00", &form(page.form_token())).status, 403);
+    let answer = post("/enrol", cookie, &form(page.form_token()));
+    assert_eq!((answer.status, answer.header("location")), (303, Some("/enrol/device")));
+    // Nor does one that is too long reach anybody.
+    let long = format!("{}{}", form(page.form_token()), "x".repeat(20_000));
+    assert_eq!(post("/enrol", cookie, &long).status, 413);
+    assert_eq!(service.outcomes().len(), 0);
+    assert_eq!(service.end().code(), Some(0));
+}
+
+/// Who guesses passwords is made to wait, whatever names are tried.
+#[test]
+fn a_client_that_fails_too_often_has_to_wait() {
+    let service = Service::start(&["--system-clock", "50ms", "--store", "memory:", "--behind-proxy"]);
+    let page = service.get("/login");
+    let cookie = page.header("set-cookie").unwrap();
+    assert!(cookie.starts_with("__host-session=") && cookie.contains("; secure"), "{cookie}");
+    let cookie = cookie.split(';').next().unwrap().replace("__host", "__Host");
+    let body = format!("token={}&name=ada&password=x&code1=123456", page.form_token());
+    let log_in = |client: &str| {
+        service.ask(&format!(
+            "POST /login HTTP/1.1\ncookie: {cookie}\nx-forwarded-for: 192.0.2.1, {client}\n\
+             content-type: application/x-www-form-urlencoded\n\n{body}"
+        ))
+    };
+    for _ in 0..20 {
+        assert_eq!(log_in("2001:db8::7").status, 200);
+    }
+    assert_eq!(log_in("2001:db8::8").status, 429, "the same subscriber");
+    assert_eq!(log_in("2001:db8:0:1::8").status, 200, "another one");
+    assert_eq!(service.outcomes()["unknown_token"], 21);
+}
+
+#[test]
+fn the_command_line_says_what_is_wrong_with_it() {
+    let program = example::build("login_service");
+    let run = |options: &[&str]| {
+        let output = Command::new(&program).args(options).stdin(Stdio::null()).output().unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(text).unwrap())
+    };
+    let (code, text) = run(&["--help"]);
+    assert_eq!(code, Some(0));
+    assert!(text.starts_with("login_service: sign in") && text.contains("--store WHERE"), "{text}");
+    for (options, why) in [
+        (&[][..], "nobody says what time it is: give --source several times, or --system-clock"),
+        (&["--system-clock", "1s", "--source", "ntp1.example.org"], "exclude each other"),
+        (&["--system-clock", "1 s"], "--system-clock 1 s: expected a number with a unit"),
+        (&["--source", "x:0"], "--source x:0: "),
+        (&["--listen"], "--listen needs a value"),
+        (&["--sauce", "x"], "there is no option --sauce"),
+        (&["--store", "mysql://root:hunter2@x"], "--store (not shown): expected embedded, memory:"),
+    ] {
+        let (code, text) = run(options);
+        assert_eq!(code, Some(2), "{options:?}");
+        assert!(text.starts_with("login_service: ") && text.contains(why), "{options:?}: {text}");
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+    // One source alone is believed only where that was asked for.
+    let (code, text) = run(&["--source", "127.0.0.1", "--store", "memory:", "--listen", "127.0.0.1:0"]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("the clock can't be watched: "), "{text}");
+}
