@@ -64,8 +64,24 @@ impl Service {
         self.log.lock().unwrap().clone()
     }
 
-    /// The outcomes of security events so far.
+    /// The outcomes of security events so far, in the log: as many as have been counted.
     fn outcomes(&self) -> BTreeMap<String, usize> {
+        let metrics = self.get("/metrics").body;
+        let verdicts = metrics.lines().filter_map(|line| line.strip_prefix("skewgate_verdicts_total{"));
+        let counted: usize =
+            verdicts.map(|line| line.split(' ').nth(1).unwrap().parse::<usize>().unwrap()).sum();
+        let deadline = OsClock.raw() + PATIENCE;
+        loop {
+            let outcomes = self.logged();
+            if outcomes.values().sum::<usize>() >= counted {
+                return outcomes;
+            }
+            assert!(OsClock.raw() < deadline, "{counted} were counted, logged were {outcomes:?}");
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    fn logged(&self) -> BTreeMap<String, usize> {
         let mut outcomes = BTreeMap::new();
         for line in self.log() {
             let event: Value = serde_json::from_str(&line).expect("each line is JSON");
@@ -462,6 +478,31 @@ fn forged_forms_and_forged_cookies_do_nothing() {
     let long = format!("{}{}", form(page.form_token()), "x".repeat(20_000));
     assert_eq!(post("/enrol", cookie, &long).status, 413);
     assert_eq!(service.outcomes().len(), 0);
+    assert_eq!(service.end().code(), Some(0));
+}
+
+/// Health and metrics are nobody's business but the operator's.
+#[test]
+fn machines_can_have_an_address_of_their_own() {
+    let mut service =
+        Service::start(&["--system-clock", "50ms", "--store", "memory:", "--internal", "127.0.0.1:0"]);
+    for path in ["/healthz", "/metrics"] {
+        assert_eq!(service.get(path).status, 404, "{path}");
+    }
+    let deadline = OsClock.raw() + PATIENCE;
+    let address = loop {
+        let events = service.log().into_iter().map(|line| serde_json::from_str::<Value>(&line).unwrap());
+        let mut addresses = events.filter(|event| event["message"] == "listening for machines");
+        if let Some(event) = addresses.next() {
+            break event["address"].as_str().unwrap().parse().unwrap();
+        }
+        assert!(OsClock.raw() < deadline);
+        thread::sleep(Duration::from_millis(10));
+    };
+    service.address = address;
+    assert_eq!(service.get("/healthz").status, 200);
+    assert_eq!(service.get("/metrics").status, 200);
+    assert_eq!(service.get("/login").status, 404);
     assert_eq!(service.end().code(), Some(0));
 }
 

@@ -28,6 +28,7 @@ What is kept
 
 The network
   --listen ADDR:PORT     default 127.0.0.1:8080
+  --internal ADDR:PORT   /healthz and /metrics are there, and no longer at --listen
   --behind-proxy         a proxy does TLS: cookies are for TLS alone, and the client's address is the last one in X-Forwarded-For
   --log FILTER           what goes to stdout as JSON lines: off, error, warn, info (the default), debug
 
@@ -57,6 +58,8 @@ pub(crate) struct Arguments {
     pub(crate) store: StoreChoice,
     pub(crate) data: PathBuf,
     pub(crate) listen: SocketAddr,
+    /// Where machines look, if that is elsewhere.
+    pub(crate) internal: Option<SocketAddr>,
     pub(crate) behind_proxy: bool,
     pub(crate) log: tracing::level_filters::LevelFilter,
 }
@@ -89,6 +92,7 @@ impl Arguments {
             store: StoreChoice::Embedded,
             data: "login-service-data".into(),
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
+            internal: None,
             behind_proxy: false,
             log: tracing::level_filters::LevelFilter::INFO,
         };
@@ -103,6 +107,9 @@ impl Arguments {
                 "--data" => arguments.data = words.next().ok_or(ArgumentError::NoValue("--data"))?.into(),
                 "--store" => arguments.store = value("--store", &mut words, store)?,
                 "--listen" => arguments.listen = value("--listen", &mut words, |text| text.parse())?,
+                "--internal" => {
+                    arguments.internal = Some(value("--internal", &mut words, |text| text.parse())?);
+                }
                 "--behind-proxy" => arguments.behind_proxy = true,
                 "--log" => arguments.log = value("--log", &mut words, |text| text.parse())?,
                 _ => return Err(ArgumentError::Unknown(word)),

@@ -25,6 +25,7 @@ mod users;
 mod vault;
 mod visitor;
 
+use std::io;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -38,6 +39,7 @@ use axum::{Router, middleware};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use arguments::{Arguments, HELP};
 use error::StartError;
@@ -81,32 +83,56 @@ fn start(arguments: Arguments) -> Result<(), StartError> {
 }
 
 async fn serve(arguments: Arguments) -> Result<(), StartError> {
-    let address = arguments.listen;
-    let listening = |source| StartError::Listen { address, source };
-    let listener = TcpListener::bind(address).await.map_err(listening)?;
-    let address = listener.local_addr().map_err(listening)?;
-    let service = Arc::new(Service::open(arguments).await?);
-    let mut ended = ended()?;
+    let listener = listen(arguments.listen).await?;
+    let internal = match arguments.internal {
+        Some(address) => Some(listen(address).await?),
+        None => None,
+    };
+    let (service, ended) = (Arc::new(Service::open(arguments).await?), ended()?);
+    let address = listener.local_addr()?;
     tracing::info!(target: LOG, %address, "listening");
     eprintln!("login_service: http://{address}");
 
-    let app = router(service).into_make_service_with_connect_info::<SocketAddr>();
-    let mut end = ended.clone();
-    let server = axum::serve(listener, app).with_graceful_shutdown(async move {
-        // It fails where the other end is gone: an end, too.
-        let _ = end.wait_for(|ended| *ended).await;
-    });
-    let server = tokio::spawn(server.into_future());
-    let _ = ended.wait_for(|ended| *ended).await;
-    tracing::info!(target: LOG, "ending");
-    match tokio::time::timeout(PATIENCE, server).await {
-        Ok(Ok(result)) => Ok(result?),
-        // Browsers may hold connections open for as long as they like.
-        Ok(Err(_)) | Err(_) => Ok(()),
+    let (pages, machines) = (pages(&service), machines(&service));
+    let mut servers = Vec::new();
+    match internal {
+        Some(internal) => {
+            let address = internal.local_addr()?;
+            tracing::info!(target: LOG, %address, "listening for machines");
+            servers.push(spawn(listener, pages, &ended));
+            servers.push(spawn(internal, machines, &ended));
+        }
+        None => servers.push(spawn(listener, pages.merge(machines), &ended)),
     }
+    until(ended).await;
+    tracing::info!(target: LOG, "ending");
+    for server in servers {
+        // Browsers may hold connections open for as long as they like.
+        if let Ok(Ok(result)) = tokio::time::timeout(PATIENCE, server).await {
+            result?;
+        }
+    }
+    Ok(())
 }
 
-fn router(service: Arc<Service>) -> Router {
+async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })
+}
+
+/// Serves until it has ended, and the requests in flight are answered.
+fn spawn(listener: TcpListener, router: Router, ended: &watch::Receiver<bool>) -> JoinHandle<io::Result<()>> {
+    let app = router.into_make_service_with_connect_info::<SocketAddr>();
+    let server = axum::serve(listener, app).with_graceful_shutdown(until(ended.clone()));
+    tokio::spawn(server.into_future())
+}
+
+async fn until(mut ended: watch::Receiver<bool>) {
+    // It fails where nobody can say so any more: an end, too.
+    let _ = ended.wait_for(|ended| *ended).await;
+}
+
+/// What users see.
+fn pages(service: &Arc<Service>) -> Router {
     let style = ([(header::CONTENT_TYPE, "text/css"), CACHED], include_str!("style.css"));
     let icon = ([(header::CONTENT_TYPE, "image/svg+xml"), CACHED], include_str!("icon.svg"));
     Router::new()
@@ -121,10 +147,15 @@ fn router(service: Arc<Service>) -> Router {
         .layer(DefaultBodyLimit::max(MOST_BODY_BYTES))
         .route("/style.css", get(|| async move { style }))
         .route("/icon.svg", get(|| async move { icon }))
-        .route_layer(middleware::from_fn_with_state(service.clone(), visitor::introduce))
+        .layer(middleware::from_fn_with_state(Arc::clone(service), visitor::introduce))
+        .with_state(Arc::clone(service))
+}
+
+fn machines(service: &Arc<Service>) -> Router {
+    Router::new()
         .route("/healthz", get(health::healthz))
         .route("/metrics", get(health::metrics))
-        .with_state(service)
+        .with_state(Arc::clone(service))
 }
 
 const CACHED: (header::HeaderName, &str) = (header::CACHE_CONTROL, "max-age=3600");
