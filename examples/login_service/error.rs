@@ -5,7 +5,6 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use skewgate::monitor::MonitorError;
-use skewgate::store::StoreError;
 use skewgate::validator::BuildError;
 
 use crate::users::UsersError;
@@ -19,7 +18,7 @@ pub(crate) enum StartError {
     #[error("the directory {path} can't be used ({source}): create it, or name another one with --data")]
     Directory { path: PathBuf, source: io::Error },
     #[error("the token store can't be opened: {0}")]
-    Store(#[from] StoreError),
+    Store(Box<dyn std::error::Error + Send + Sync>),
     #[error("this build has no {store} store: build it with --features {store}")]
     StoreNotBuilt { store: &'static str },
     #[error(transparent)]
@@ -36,6 +35,12 @@ pub(crate) enum StartError {
     Listen { address: SocketAddr, source: io::Error },
     #[error("the service failed: {0}")]
     Io(#[from] io::Error),
+}
+
+impl StartError {
+    pub(crate) fn open(error: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self::Store(error.into())
+    }
 }
 
 /// Why a request couldn't be answered. Its visitor is told that it isn't their fault, the log gets the reason.

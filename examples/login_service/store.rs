@@ -21,6 +21,15 @@ pub(crate) async fn open(
         StoreChoice::Memory => Arc::new(MemoryStore::new()),
         StoreChoice::Embedded => Arc::new(MemoryStore::new()),
         StoreChoice::Redis(_) => return Err(StartError::StoreNotBuilt { store: "redis" }),
+        #[cfg(feature = "postgres")]
+        StoreChoice::Postgres(address) => {
+            let config = address.parse().map_err(StartError::open)?;
+            let store = skewgate::store::PostgresStore::connect(config).map_err(StartError::open)?;
+            // A role that mustn't make tables finds them made.
+            store.migrate().await.map_err(StartError::open)?;
+            Arc::new(store)
+        }
+        #[cfg(not(feature = "postgres"))]
         StoreChoice::Postgres(_) => return Err(StartError::StoreNotBuilt { store: "postgres" }),
     };
     Ok(Arc::new(Watched { store, metrics }))

@@ -13,6 +13,7 @@ const FEATURES: &[(&str, bool)] = &[
     ("default", cfg!(feature = "default")),
     ("migration", cfg!(feature = "migration")),
     ("ntp", cfg!(feature = "ntp")),
+    ("postgres", cfg!(feature = "postgres")),
     ("pskc", cfg!(feature = "pskc")),
     ("qr", cfg!(feature = "qr")),
     ("serde", cfg!(feature = "serde")),
