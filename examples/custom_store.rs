@@ -1,120 +1,87 @@
-//! A token store of one's own: a file an account, replaced as a whole. `cargo run --example custom_store`, twice.
-//!
-//! It is durable, and several processes may share it. Each write takes two fsyncs, one after the other for all tokens, on the thread that
-//! polls: enough for a few logins a second. `Change::apply` does what there is to decide.
+//! A token store of one's own, durable and shared by several processes: `Validator::builder(Arc::new(FileStore(directory)), clock)`.
+//! A file an account, replaced as a whole; each write takes two fsyncs, one write after the other, on the thread that polls.
+//! tests/custom_store.rs puts it under every law of stores.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{Error, ErrorKind, Result as IoResult, Write};
+use std::io::{self, ErrorKind, Write};
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
 
-use base16ct::HexDisplay;
 use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
-use skewgate::otp::{Secret, TimeStep, Totp};
-use skewgate::store::{Change, Loaded, Row, StateStore, StoreError, StoreFuture, Written};
-use skewgate::time::{SignedDuration, TimeSource, Timestamp, os::SystemTime};
-use skewgate::token::{Bucket, Budget, Drift, Token, TokenId, TokenKey, TokenState};
-use skewgate::validator::{Attempt, Validator};
+use skewgate::store::{Change, Loaded, Row, StateStore, StoreError, StoreFuture, Written, row};
+use skewgate::time::Timestamp;
+use skewgate::token::TokenKey;
 
-/// Epoch, watermark, nonce; and of the drift: mean, variance, of when, outlier.
-type State = (u64, Option<i64>, [u8; 8], i64, u64, i64, Option<i64>);
-/// Whose it is; the guess budget: when its buckets are full, and failures; and the tokens on it.
-pub(crate) type Account = (String, Option<(i64, i64, u32)>, BTreeMap<String, State>);
+/// The rows of an account's tokens, and of its guess budget under the one name that no token has.
+pub type Account = BTreeMap<String, Vec<u8>>;
 
-pub(crate) struct FileStore(pub(crate) PathBuf);
+/// In this directory, which is there.
+pub struct FileStore(pub PathBuf);
 
 impl FileStore {
-    fn file(key: &TokenKey) -> String {
-        format!("{:x}.account", HexDisplay(&Sha256::digest(key.budget().as_str())))
+    /// A name in a table may be longer than a file's may be, and have slashes in it.
+    pub fn file(key: &TokenKey) -> String {
+        Sha256::digest(key.budget().as_str()).iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    fn read<T: DeserializeOwned + Default>(&self, name: &str) -> IoResult<T> {
-        match fs::read(self.0.join(name)) {
+    pub fn read<V: DeserializeOwned + Default>(&self, file: &str) -> io::Result<V> {
+        match fs::read(self.0.join(file)) {
             Ok(bytes) => Ok(serde_json::from_slice(&bytes)?),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(T::default()),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(V::default()),
             Err(error) => Err(error),
         }
     }
 
-    /// Reads a file, changes it, and puts it back where that is wished for: after a crash it is the old one or the new one.
-    fn change<T: Serialize + DeserializeOwned + Default, A>(
-        &self,
-        name: &str,
-        change: impl FnOnce(&mut T) -> IoResult<(A, bool)>,
-    ) -> IoResult<A> {
+    /// A crash leaves the file of before or the changed one; what was answered is the changed one.
+    fn change<V, T>(&self, file: &str, change: impl FnOnce(&mut V) -> io::Result<T>) -> io::Result<T>
+    where
+        V: Serialize + DeserializeOwned + Default,
+    {
         let lock = File::create(self.0.join("lock"))?;
         lock.lock()?; // until it is dropped
-        let mut value = self.read(name)?;
-        let (answer, changed) = change(&mut value)?;
-        if changed {
-            let mut file = File::create(self.0.join("new"))?;
-            file.write_all(&serde_json::to_vec(&value)?)?;
-            file.sync_all()?;
-            fs::rename(self.0.join("new"), self.0.join(name))?;
-            File::open(&self.0)?.sync_all()?; // the rename, too
-        }
+        let mut value = self.read(file)?;
+        let answer = change(&mut value)?;
+        let mut new = File::create(self.0.join("new"))?;
+        new.write_all(&serde_json::to_vec(&value)?)?;
+        new.sync_all()?;
+        fs::rename(self.0.join("new"), self.0.join(file))?;
+        File::open(&self.0)?.sync_all()?; // the rename, too
         Ok(answer)
     }
 }
 
-pub(crate) fn row((_, budget, tokens): &Account, token: &TokenId) -> IoResult<Row> {
-    let time = Timestamp::from_unix_nanos;
-    let budget =
-        budget.map(|(blind, partial, failures)| Budget::from_parts(time(blind), time(partial), failures));
-    let state = |&(epoch, watermark, nonce, mean, variance, updated, outlier): &State| {
-        let step =
-            |step| TimeStep::new(step).ok_or_else(|| Error::new(ErrorKind::InvalidData, "a negative step"));
-        let (mean, outlier) = (SignedDuration::from_nanos(mean), outlier.map(SignedDuration::from_nanos));
-        let drift = Drift::from_parts(mean, variance, time(updated), outlier);
-        Ok::<_, Error>(TokenState { epoch, watermark: watermark.map(step).transpose()?, nonce, drift })
-    };
-    Ok(Row { token: tokens.get(token.as_str()).map(state).transpose()?, budget })
-}
-
-fn keep(account: &mut Account, key: &TokenKey, row: Row) {
-    account.0 = key.budget().as_str().into();
-    account.1 = row.budget.map(|budget| {
-        let full = |bucket| budget.full_at(bucket).as_unix_nanos();
-        (full(Bucket::Blind), full(Bucket::Partial), budget.failures())
-    });
-    account.2.remove(key.token().as_str());
-    account.2.extend(row.token.map(|TokenState { epoch, watermark, nonce, drift }| {
-        let (mean, outlier) = (drift.mean().as_nanos(), drift.outlier().map(SignedDuration::as_nanos));
-        let (watermark, updated) = (watermark.map(TimeStep::get), drift.updated().as_unix_nanos());
-        (key.token().as_str().into(), (epoch, watermark, nonce, mean, drift.variance(), updated, outlier))
-    }));
-}
-
-fn failed(source: Error) -> StoreError {
-    StoreError::Failed { store: "file", source: source.into() }
+pub fn find(account: &Account, token: &str) -> io::Result<Row> {
+    let part = |name| account.get(name).map_or(Ok(Row::default()), |bytes| row::decode(bytes));
+    let parts = (part(token).map_err(io::Error::other)?, part("").map_err(io::Error::other)?);
+    Ok(Row { token: parts.0.token, budget: parts.1.budget })
 }
 
 impl StateStore for FileStore {
     fn load<'a>(&'a self, key: &'a TokenKey) -> StoreFuture<'a, Loaded> {
-        let load = || {
-            let not_before = self.read::<Option<i64>>("not_before")?.map(Timestamp::from_unix_nanos);
-            Ok(Loaded { row: row(&self.read(&Self::file(key))?, key.token())?, not_before, replaced: None })
-        };
-        Box::pin(async move { load().map_err(failed) })
+        Box::pin(async move {
+            let not_before: Option<i64> = self.read("not_before").map_err(failed)?;
+            let row =
+                find(&self.read(&Self::file(key)).map_err(failed)?, key.token().as_str()).map_err(failed)?;
+            Ok(Loaded { row, not_before: not_before.map(Timestamp::from_unix_nanos), replaced: None })
+        })
     }
 
     fn write<'a>(&'a self, key: &'a TokenKey, change: Change) -> StoreFuture<'a, Written> {
-        let write = move |account: &mut Account| {
-            let mut row = row(account, key.token())?;
+        let apply = move |account: &mut Account| {
+            let mut row = find(account, key.token().as_str())?;
             let written = change.apply(&mut row);
-            keep(account, key, row);
-            Ok((written, written == Written::Done))
+            account.insert(key.token().as_str().into(), row::encode(&Row { budget: None, ..row }));
+            account.insert(String::new(), row::encode(&Row { token: None, ..row }));
+            Ok(written)
         };
-        Box::pin(async move { self.change(&Self::file(key), write).map_err(failed) })
+        Box::pin(async move { self.change(&Self::file(key), apply).map_err(failed) })
     }
 
     fn set_not_before(&self, moment: Timestamp) -> StoreFuture<'_, ()> {
-        let later = move |kept: &mut Option<i64>| {
-            *kept = (*kept).max(Some(moment.as_unix_nanos()));
-            Ok(((), true))
+        let later = move |latest: &mut Option<i64>| {
+            *latest = (*latest).max(Some(moment.as_unix_nanos()));
+            Ok(())
         };
         Box::pin(async move { self.change("not_before", later).map_err(failed) })
     }
@@ -124,16 +91,6 @@ impl StateStore for FileStore {
     }
 }
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let directory = std::env::temp_dir().join("skewgate-custom-store");
-    fs::create_dir_all(&directory)?;
-    let clock = SystemTime::with_max_error(Duration::from_secs(1));
-    let gate = Validator::builder(Arc::new(FileStore(directory)), Arc::new(clock)).build()?;
-    let totp = Totp::builder(&Secret::from_bytes(b"12345678901234567890")?).build()?;
-    let token = Token::new(TokenId::new("ada")?, totp.clone());
-    let code = totp.code_at(totp.step_at(clock.now()?.midpoint()).unwrap_or(TimeStep::ZERO));
-    // The second time it is enrolled already, and whatever was used before is used.
-    println!("{:?}", skewgate::block_on(gate.enrol(&token, &Attempt::one(code.clone()))));
-    println!("{:?}", skewgate::block_on(gate.validate(Some(&token), &Attempt::one(code))));
-    Ok(())
+fn failed(source: io::Error) -> StoreError {
+    StoreError::Failed { store: "file", source: source.into() }
 }

@@ -93,6 +93,11 @@ fn used_codes_stay_used(store: &str) {
     assert_eq!(service.end().code(), Some(0));
 }
 
+#[test]
+fn the_embedded_store_remembers() {
+    used_codes_stay_used("embedded");
+}
+
 #[cfg(feature = "postgres")]
 #[test]
 #[ignore = "needs PostgreSQL: ./tests/run"]

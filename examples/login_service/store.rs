@@ -3,7 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use skewgate::store::{Change, Loaded, MemoryStore, StateStore, StoreError, StoreFuture, Written};
+use skewgate::store::{
+    Change, EmbeddedStore, Loaded, MemoryStore, StateStore, StoreError, StoreFuture, Written,
+};
 use skewgate::time::os::OsClock;
 use skewgate::time::{LocalClock, Timestamp};
 use skewgate::token::{TokenId, TokenIdError, TokenKey};
@@ -14,12 +16,14 @@ use crate::metrics::{Operation, StoreMetrics};
 
 pub(crate) async fn open(
     choice: &StoreChoice,
-    _data: &Path,
+    data: &Path,
     metrics: StoreMetrics,
 ) -> Result<Arc<Watched>, StartError> {
     let store: Arc<dyn StateStore> = match choice {
         StoreChoice::Memory => Arc::new(MemoryStore::new()),
-        StoreChoice::Embedded => Arc::new(MemoryStore::new()),
+        StoreChoice::Embedded => {
+            Arc::new(EmbeddedStore::open(data.join("tokens.redb")).map_err(StartError::open)?)
+        }
         StoreChoice::Redis(_) => return Err(StartError::StoreNotBuilt { store: "redis" }),
         #[cfg(feature = "postgres")]
         StoreChoice::Postgres(address) => {

@@ -11,6 +11,7 @@ const FEATURES: &[(&str, bool)] = &[
     ("backup", cfg!(feature = "backup")),
     ("cli", cfg!(feature = "cli")),
     ("default", cfg!(feature = "default")),
+    ("embedded", cfg!(feature = "embedded")),
     ("migration", cfg!(feature = "migration")),
     ("ntp", cfg!(feature = "ntp")),
     ("postgres", cfg!(feature = "postgres")),
@@ -31,7 +32,7 @@ pub(crate) fn build(name: &str) -> PathBuf {
         }
     }
     let output = cargo
-        .args(["build", "--quiet", "--message-format=json", "--no-default-features", "--example", name])
+        .args(["build", "--quiet", "--message-format=json-render-diagnostics", "--no-default-features", "--example", name])
         .args(["--features", &features.join(",")])
         .args((!cfg!(debug_assertions)).then_some("--release"))
         .current_dir(env!("CARGO_MANIFEST_DIR"))
