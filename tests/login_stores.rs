@@ -98,6 +98,34 @@ fn the_embedded_store_remembers() {
     used_codes_stay_used("embedded");
 }
 
+/// Who steals the user table has no codes, and who loses the key is told so at the start.
+#[test]
+fn secrets_are_sealed_with_a_key_of_their_own() {
+    use std::os::unix::fs::PermissionsExt;
+    let data = tempfile::tempdir().unwrap();
+    let service = start("embedded", data.path());
+    Browser::open(&service).enrol("ada");
+    assert_eq!(service.end().code(), Some(0));
+    let table = std::fs::read(data.path().join("users.redb")).unwrap();
+    let holds = |text: &[u8]| table.windows(text.len()).any(|window| window == text);
+    let key = data.path().join("sealing.key");
+    let id = std::fs::read_to_string(&key).unwrap().split(' ').next().unwrap().to_owned();
+    assert!(holds(b"ada") && holds(format!("skewgate1.{id}.").as_bytes()));
+    assert!(!holds(b"correct horse"));
+    assert_eq!(std::fs::metadata(&key).unwrap().permissions().mode() & 0o777, 0o600);
+
+    std::fs::remove_file(&key).unwrap();
+    let program = support::example::build("login_service");
+    let data = data.path().to_str().unwrap();
+    let ended = std::process::Command::new(program)
+        .args(["--system-clock", "50ms", "--listen", "127.0.0.1:0", "--data", data])
+        .output()
+        .unwrap();
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(1), "{said}");
+    assert!(said.contains(&format!("were sealed with {id}, which isn't the key")), "{said}");
+}
+
 #[cfg(feature = "postgres")]
 #[test]
 #[ignore = "needs PostgreSQL: ./tests/run"]

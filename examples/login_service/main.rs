@@ -1,7 +1,7 @@
 //! A login service: enrolment with a QR code, sign-in with password and code, two codes where they are needed, a clock that is
 //! watched, a log for a SIEM, metrics and a health check.
 //!
-//! `cargo run --release --example login_service --features qr -- --source ntp1.example.org --source ntp2.example.org
+//! `cargo run --release --example login_service --features embedded,qr,seal -- --source ntp1.example.org --source ntp2.example.org
 //! --source ntp3.example.org`, then <http://127.0.0.1:8080>. What the library does is in `login.rs`, `enrolment.rs` and
 //! `resynchronisation.rs`; the rest is what a service has anyway.
 

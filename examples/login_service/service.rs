@@ -47,13 +47,16 @@ impl Service {
         let store_metrics = StoreMetrics::new();
         let store = store::open(&store, &data, store_metrics.clone()).await?;
         let gate = Validator::builder(store.clone(), clock.clone()).build()?;
+        let users = Users::open(directory.map(|path| path.join("users.redb")).as_deref())?;
+        let vault = Vault::open(directory)?;
+        vault.check(users.sealed()?)?;
         Ok(Self {
             metrics: Metrics::new(store_metrics, gate.clone(), clock.clone()),
             gate,
             clock,
             store,
-            users: Users::open(directory.map(|path| path.join("users.redb")).as_deref())?,
-            vault: Vault::open(directory)?,
+            users,
+            vault,
             passwords: Passwords::new().map_err(StartError::Passwords)?,
             sessions: Sessions::new()?,
             clients: Clients::default(),

@@ -28,7 +28,8 @@ pub(crate) async fn open(
         #[cfg(feature = "postgres")]
         StoreChoice::Postgres(address) => {
             let config = address.parse().map_err(StartError::open)?;
-            let store = skewgate::store::postgres::PostgresStore::connect(config).map_err(StartError::open)?;
+            let store =
+                skewgate::store::postgres::PostgresStore::connect(config).map_err(StartError::open)?;
             // A role that mustn't make tables finds them made.
             store.migrate().await.map_err(StartError::open)?;
             Arc::new(store)

@@ -97,6 +97,12 @@ impl Users {
         }))
     }
 
+    /// All sealed secrets, to see at the start whether they can be opened.
+    pub(crate) fn sealed(&self) -> Result<Vec<String>, UsersError> {
+        let table = self.0.begin_read()?.open_table(USERS)?;
+        table.iter()?.map(|row| Ok(row?.1.value().2.to_owned())).collect()
+    }
+
     /// False where the name is taken; what is true is on the disk. Blocks until then.
     pub(crate) fn insert(&self, user: &User) -> Result<bool, UsersError> {
         let write = self.0.begin_write()?;

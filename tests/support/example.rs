@@ -17,6 +17,7 @@ const FEATURES: &[(&str, bool)] = &[
     ("postgres", cfg!(feature = "postgres")),
     ("pskc", cfg!(feature = "pskc")),
     ("qr", cfg!(feature = "qr")),
+    ("seal", cfg!(feature = "seal")),
     ("serde", cfg!(feature = "serde")),
 ];
 
@@ -32,7 +33,14 @@ pub(crate) fn build(name: &str) -> PathBuf {
         }
     }
     let output = cargo
-        .args(["build", "--quiet", "--message-format=json-render-diagnostics", "--no-default-features", "--example", name])
+        .args([
+            "build",
+            "--quiet",
+            "--message-format=json-render-diagnostics",
+            "--no-default-features",
+            "--example",
+            name,
+        ])
         .args(["--features", &features.join(",")])
         .args((!cfg!(debug_assertions)).then_some("--release"))
         .current_dir(env!("CARGO_MANIFEST_DIR"))
