@@ -14,18 +14,18 @@ use skewgate::time::Timestamp;
 use skewgate::token::TokenKey;
 
 /// The rows of an account's tokens, and of its guess budget under the one name that no token has.
-pub type Account = BTreeMap<String, Vec<u8>>;
+pub(crate) type Account = BTreeMap<String, Vec<u8>>;
 
 /// In this directory, which is there.
 pub struct FileStore(pub PathBuf);
 
 impl FileStore {
     /// A name in a table may be longer than a file's may be, and have slashes in it.
-    pub fn file(key: &TokenKey) -> String {
+    pub(crate) fn file(key: &TokenKey) -> String {
         Sha256::digest(key.budget().as_str()).iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    pub fn read<V: DeserializeOwned + Default>(&self, file: &str) -> io::Result<V> {
+    pub(crate) fn read<V: DeserializeOwned + Default>(&self, file: &str) -> io::Result<V> {
         match fs::read(self.0.join(file)) {
             Ok(bytes) => Ok(serde_json::from_slice(&bytes)?),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(V::default()),
@@ -51,7 +51,7 @@ impl FileStore {
     }
 }
 
-pub fn find(account: &Account, token: &str) -> io::Result<Row> {
+pub(crate) fn find(account: &Account, token: &str) -> io::Result<Row> {
     let part = |name| account.get(name).map_or(Ok(Row::default()), |bytes| row::decode(bytes));
     let parts = (part(token).map_err(io::Error::other)?, part("").map_err(io::Error::other)?);
     Ok(Row { token: parts.0.token, budget: parts.1.budget })

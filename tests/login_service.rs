@@ -5,6 +5,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "support/service.rs"]
+#[allow(dead_code, reason = "each test file uses a part of it")]
+mod service;
 mod support;
 
 use std::collections::BTreeMap;
@@ -17,11 +20,11 @@ use std::thread;
 use std::time::Duration;
 
 use serde_json::Value;
+use service::{PATIENCE, Service};
 use skewgate::otp::OtpauthUri;
 use skewgate::time::{LocalClock, os::OsClock};
 use support::chronyd::Chronyd;
 use support::example;
-use support::service::{PATIENCE, Service};
 use tempfile::TempDir;
 
 /// The browser and its user; it is killed when dropped.

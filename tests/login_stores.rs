@@ -7,13 +7,16 @@
 #[path = "support/postgres.rs"]
 #[allow(dead_code, reason = "each test file uses a part of it")]
 mod postgres;
+#[path = "support/service.rs"]
+#[allow(dead_code, reason = "each test file uses a part of it")]
+mod service;
 mod support;
 
 use std::path::Path;
 
+use service::{Answer, Service};
 use skewgate::otp::{Secret, Totp};
 use skewgate::time::{LocalClock, os::OsClock};
-use support::service::{Answer, Service};
 use tempfile::TempDir;
 
 const FORM: &str = "content-type: application/x-www-form-urlencoded";

@@ -12,5 +12,3 @@ pub(crate) mod load;
 pub(crate) mod program;
 #[allow(dead_code, reason = "each test file uses a part of it")]
 pub(crate) mod relay;
-#[allow(dead_code, reason = "each test file uses a part of it")]
-pub(crate) mod service;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde_json::Value;
 use skewgate::time::{LocalClock, SignedDuration, os::OsClock};
 
-use super::example;
+use crate::support::example;
 
 /// How long anything may take.
 pub(crate) const PATIENCE: SignedDuration = SignedDuration::from_secs(30);
