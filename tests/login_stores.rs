@@ -14,7 +14,7 @@ mod support;
 
 use std::path::Path;
 
-use service::{Answer, Service};
+use service::{Answer, PATIENCE, Service};
 use skewgate::otp::{Secret, Totp};
 use skewgate::time::{LocalClock, os::OsClock};
 use tempfile::TempDir;
@@ -120,10 +120,19 @@ fn secrets_are_sealed_with_a_key_of_their_own() {
     std::fs::remove_file(&key).unwrap();
     let program = support::example::build("login_service");
     let data = data.path().to_str().unwrap();
-    let ended = std::process::Command::new(program)
+    // Where it starts after all, the test fails and doesn't wait for its end.
+    let mut process = std::process::Command::new(program)
         .args(["--system-clock", "50ms", "--listen", "127.0.0.1:0", "--data", data])
-        .output()
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
         .unwrap();
+    let deadline = OsClock.raw() + PATIENCE;
+    while process.try_wait().unwrap().is_none() && OsClock.raw() < deadline {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let _ = process.kill();
+    let ended = process.wait_with_output().unwrap();
     let said = String::from_utf8(ended.stderr).unwrap();
     assert_eq!(ended.status.code(), Some(1), "{said}");
     assert!(said.contains(&format!("were sealed with {id}, which isn't the key")), "{said}");
