@@ -45,6 +45,8 @@ pub(crate) async fn what_was_answered_is_there_after_a_restart(place: Arc<dyn Pl
         }
         let moment = Timestamp::from_unix_nanos(i64::MIN + life);
         store.set_not_before(moment).await.unwrap();
+        // Neither what is shown nor what is kept goes back.
+        store.set_not_before(Timestamp::from_unix_nanos(i64::MIN)).await.unwrap();
         drop(store);
         store = place.open().await;
         assert_eq!(sorted(scan(&store).await), model.records());
