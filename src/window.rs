@@ -7,7 +7,9 @@
 //! step for the delay; here every second of it has a reason.
 //!
 //! There are two centres: the clock that the token was seen to have, and a right clock. A phone whose clock was set
-//! right again would be locked out by what was learned about the wrong one.
+//! right again would be locked out by what was learned about the wrong one. A single code costs the more the more steps it
+//! is looked for at, and most tokens are right, so for those what was learned counts little, and for one that is known
+//! to be elsewhere a right clock does: see `centres.rs`. Several consecutive codes are looked for around both in full.
 //!
 //! A window that would be too wide is refused or loses its learned centre, and says so
 //! ([`WindowError`], [`Window::learned_left_out`]); it is never cut down in silence.
@@ -18,6 +20,9 @@ use crate::otp::{StepRange, TimeStep};
 use crate::time::{SignedDuration, TimeInterval, Timestamp};
 use crate::token::Drift;
 
+use centres::{Centres, Reach};
+
+mod centres;
 mod policy;
 mod reach;
 
@@ -79,19 +84,22 @@ impl Window {
         let grid = Grid { period: check_clock(policy, period, now)?, t0 };
         let first = i128::from(codes.saturating_sub(1));
 
-        let synchronised = reach(policy, now, SignedDuration::ZERO, policy.synchronised_slack());
-        let synchronised = grid.span(synchronised, first);
-        let deviation = drift.deviation_at(policy.drift_model(), now.latest());
-        let learned = reach(policy, now, drift.mean(), deviation.saturating_mul(policy.sigmas()));
-        let too_old = codes <= 1 && learned.length() > SignedDuration::from(policy.max_code_age()).wide();
-        let learned = grid.span(learned, first);
+        let centres = Centres::of(policy, now, drift, codes);
+        let (synchronised, learned) =
+            (grid.span(centres.synchronised, first), grid.span(centres.learned, first));
+        let too_old =
+            codes <= 1 && centres.learned.length() > SignedDuration::from(policy.max_code_age()).wide();
 
         let most = u64::from(if codes <= 1 { policy.max_steps() } else { policy.max_steps_consecutive() });
         let learned_left_out = too_old || Span::union_width(synchronised, learned) > most;
-        let scanned = if learned_left_out { Span::EMPTY } else { learned };
+        let (synchronised, scanned) = if learned_left_out {
+            (grid.span(centres.synchronised_alone, first), Span::EMPTY)
+        } else {
+            (synchronised, learned)
+        };
         let (ranges, runs) = Span::runs(synchronised, scanned)
             .ok_or_else(|| WindowError::BeforeFirstStep { latest: now.latest(), t0, period, codes })?;
-        Ok(Self { ranges, runs, learned, learned_left_out })
+        Ok(Self { ranges, runs, learned: grid.span(centres.explained, first), learned_left_out })
     }
 
     /// The window of an enrolment: nothing is known about the token's clock yet, so it may be off by what the
@@ -238,27 +246,6 @@ fn check_clock(policy: &WindowPolicy, period: Duration, now: &TimeInterval) -> R
         return Err(WindowError::ClockTooUncertain { half_width: now.half_width(), allowed });
     }
     Ok(period_nanos)
-}
-
-/// A stretch of a token's own time, in nanoseconds since the Unix epoch, ends included.
-#[derive(Clone, Copy)]
-struct Reach {
-    from: i128,
-    to: i128,
-}
-
-impl Reach {
-    const fn length(self) -> i128 {
-        self.to - self.from
-    }
-}
-
-/// What a token's clock may show when a code is read now, if it is `ahead` give or take `slack`.
-fn reach(policy: &WindowPolicy, now: &TimeInterval, ahead: SignedDuration, slack: Duration) -> Reach {
-    let ahead = ahead.wide();
-    let slack = SignedDuration::from(slack.saturating_add(policy.jitter())).wide();
-    let delay = SignedDuration::from(policy.entry_delay()).wide();
-    Reach { from: nanos(now.earliest()) - delay + ahead - slack, to: nanos(now.latest()) + ahead + slack }
 }
 
 /// Where a token's steps begin.

@@ -334,8 +334,8 @@ impl Budget {
 /// (RFC 4226 §4 R4), and Steam's five characters are worth seven, so no other code is easier to guess.
 pub(crate) const SIX_DIGITS: u32 = Digits::SIX.guess_odds_numerator();
 
-/// How many steps a single code is looked for at by default. Four learned ones and three of a right clock: what a token
-/// that was set by hand needs. With six, 0.28 % of right codes would be refused, with seven 0.064 %.
+/// At how many steps a single code is looked for at the most by default. Two or three are usual and four for a token that
+/// is off; seven is what four mistakes can be paid for.
 pub(crate) const MAX_STEPS: u32 = 7;
 
 #[cfg(test)]

@@ -169,7 +169,7 @@ impl Drift {
     /// How far one code moves the mean depends on how well it was known, K = σ²/(σ² + R) with R = 124 s² for a period of
     /// 30 s. A relayed code that comes as late as a window lets it in moves a settled token (σ = 5 s) by 9 s at most, one that was
     /// just enrolled with a single code (σ = 11 s) by half a minute, and one that wasn't seen for so long that its window is
-    /// the widest of all (σ = 22 s) by more than a minute. Each later code is weighed against it again.
+    /// the widest of all (σ = 20 s) by more than a minute. Each later code is weighed against it again.
     ///
     /// `explained` says whether the code lies where this drift expected one. A code that only a right clock
     /// explains (a phone whose clock was set right), and an outlier beyond 4 σ, change nothing at first: one may

@@ -6,7 +6,8 @@ use crate::otp::TimeStep;
 use crate::time::{SignedDuration, TimeInterval, Timestamp};
 use crate::token::Drift;
 
-use super::{Grid, Span, Window, WindowError, WindowPolicy, check_clock, reach};
+use super::centres::reach;
+use super::{Grid, Span, Window, WindowError, WindowPolicy, check_clock};
 
 /// How much further than its drift could have grown a token is looked for when it is resynchronised: somebody may have set its
 /// clock. RFC 6238 §6 leaves the size open.

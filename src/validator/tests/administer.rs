@@ -128,6 +128,7 @@ fn the_tokens_of_one_account_share_what_may_be_guessed() {
         wrong_ones += 1;
     }
     let single = Service::enrolled(Scripted::default());
+    single.set(20);
     let mut alone = 0;
     while !spent(single.show(&wrong())) {
         alone += 1;
@@ -189,12 +190,12 @@ fn after_a_restore_what_could_have_been_used_is_dead() {
     assert!(matches!(refused.reason(), Reason::TooEarlyToResynchronise { .. }), "{refused:?}");
     restored.set(400);
     assert!(restored.show(&one(400)).is_accepted());
-    // Two single codes may be mistyped, as after an enrolment in a store that forgets.
+    // Two single codes at the widest window may be mistyped, as after an enrolment in a store that forgets; seven at two steps.
     let mut wrong_ones = 0;
     while !matches!(restored.refusal(&wrong()).reason(), Reason::ConsecutiveCodesNeeded { .. }) {
         wrong_ones += 1;
     }
-    assert!((2..=4).contains(&wrong_ones), "{wrong_ones}");
+    assert!((2..=7).contains(&wrong_ones), "{wrong_ones}");
     restored.set(2_000);
     assert!(block_on(restored.gate.resynchronise(&token(), &two(2_200))).is_ok());
 }

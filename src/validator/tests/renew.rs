@@ -27,11 +27,10 @@ fn digits_and_period_change_and_what_was_used_stays_used() {
         let to = with(period, digits);
         service.set(10);
         assert!(service.show(&one(10)).is_accepted());
-        // The code of the same moment in the new form: it could be the used one with a digit more.
-        assert!(
-            matches!(renew(&service, &to, &code(&to, 10)).unwrap_err().reason(), Reason::Replay),
-            "{period}"
-        );
+        // The code of the same moment in the new form: it could be the used one with a digit more. Of 20 s, the step in which the
+        // used one ended hasn't begun, and isn't looked for yet.
+        let refused = renew(&service, &to, &code(&to, 10)).unwrap_err();
+        assert!(matches!(refused.reason(), Reason::Replay | Reason::WatermarkAhead { .. }), "{refused:?}");
         service.set(100);
         let renewed = renew(&service, &to, &code(&to, 100)).unwrap();
         assert_eq!(renewed.events[0].outcome, Outcome::Renewed);
