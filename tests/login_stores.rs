@@ -3,6 +3,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[cfg(feature = "redis")]
+#[path = "support/redis.rs"]
+#[allow(dead_code, reason = "each test file uses a part of it")]
+mod redis;
+
 #[cfg(feature = "postgres")]
 #[path = "support/postgres.rs"]
 #[allow(dead_code, reason = "each test file uses a part of it")]
@@ -165,4 +170,12 @@ fn postgres_remembers_and_its_loss_is_noticed() {
     service.wait_for_health(200);
     let answer = browser.log_in("bob", &code(&totp, 0));
     assert_eq!(answer.header("location"), Some("/account"), "{}", answer.body);
+}
+
+#[cfg(feature = "redis")]
+#[test]
+#[ignore = "needs redis-server: ./tests/run"]
+fn redis_remembers() {
+    let server = redis::RedisServer::durable();
+    used_codes_stay_used(&server.url());
 }

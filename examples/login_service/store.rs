@@ -24,6 +24,12 @@ pub(crate) async fn open(
         StoreChoice::Embedded => {
             Arc::new(EmbeddedStore::open(data.join("tokens.redb")).map_err(StartError::open)?)
         }
+        #[cfg(feature = "redis")]
+        StoreChoice::Redis(address) => {
+            let store = skewgate::store::redis::RedisStore::connect(address).await;
+            Arc::new(store.map_err(StartError::open)?)
+        }
+        #[cfg(not(feature = "redis"))]
         StoreChoice::Redis(_) => return Err(StartError::StoreNotBuilt { store: "redis" }),
         #[cfg(feature = "postgres")]
         StoreChoice::Postgres(address) => {

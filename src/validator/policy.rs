@@ -28,12 +28,24 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// For services that must meet NIST SP 800-63B-4: [`WindowPolicy::default`] and at most 100 failures in a row, after which
+    /// For consoles of administrators: [`WindowPolicy::strict`], without a limit of failures.
+    #[must_use]
+    pub fn strict() -> Self {
+        WindowPolicy::strict().into()
+    }
+
+    /// For tokens whose clock nobody sets and which are seldom used: [`WindowPolicy::hardware_tokens`], without a limit of failures.
+    #[must_use]
+    pub fn hardware_tokens() -> Self {
+        WindowPolicy::hardware_tokens().into()
+    }
+
+    /// For services that must meet NIST SP 800-63B-4: [`WindowPolicy::nist`] and at most 100 failures in a row, after which
     /// only an administrator lets the user in again. That is what the guideline demands, and it lets any stranger lock an
     /// account for good; without such a demand the default's budget is the better protection.
     #[must_use]
     pub fn nist() -> Self {
-        Self { window: WindowPolicy::default(), failure_limit: Some(NIST_FAILURES) }
+        Self { window: WindowPolicy::nist(), failure_limit: Some(NIST_FAILURES) }
     }
 
     /// After so many failures without a success in between, nothing is accepted until an administrator resets the token. `None`:

@@ -12,6 +12,12 @@ use crate::token::{Bucket, DriftModel, Odds};
 /// codes may spend, 2.9·10⁻⁵, and four times eight steps don't.
 const WORST_CASES: u64 = 4;
 
+/// The most standard deviations that may be covered.
+const MOST_SIGMAS: u32 = 10;
+
+/// The furthest that a token's clock may be believed to be off.
+const MOST_DRIFT: Duration = Duration::from_secs(86_400);
+
 /// The figures that a window is computed from. The default suits six-digit codes on phones and hardware tokens.
 ///
 /// ```
@@ -295,6 +301,13 @@ impl WindowPolicyBuilder {
         if policy.sigmas == 0 {
             return Err(PolicyError::NoSigmas);
         }
+        // What follows from them must be searched: within a day that takes milliseconds.
+        if policy.sigmas > MOST_SIGMAS {
+            return Err(PolicyError::ManySigmas { got: policy.sigmas });
+        }
+        if policy.drift_model.max_drift > MOST_DRIFT {
+            return Err(PolicyError::MaxDrift { got: policy.drift_model.max_drift });
+        }
         if policy.least_entry_delay.max(policy.repaired_entry_delay) > policy.entry_delay {
             return Err(PolicyError::EntryDelays {
                 least: policy.least_entry_delay,
@@ -347,6 +360,18 @@ pub enum PolicyError {
         repaired: Duration,
         /// `entry_delay`.
         longest: Duration,
+    },
+    /// More deviations than any clock has.
+    #[error("sigmas is {got}, at most {MOST_SIGMAS} are of use: use 2")]
+    ManySigmas {
+        /// What was given.
+        got: u32,
+    },
+    /// Clocks so far off that looking for them takes long.
+    #[error("max_drift is {got:?}, at most {MOST_DRIFT:?} can be looked for: use an hour")]
+    MaxDrift {
+        /// What was given.
+        got: Duration,
     },
     /// The window would be refused for its age even with a perfect clock.
     #[error(

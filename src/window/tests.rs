@@ -238,6 +238,10 @@ fn policies_that_the_budget_cannot_pay_for_are_refused() {
         assert!(matches!(delays.build(), Err(PolicyError::EntryDelays { .. })));
     }
     assert_eq!(builder().sigmas(0).build(), Err(PolicyError::NoSigmas));
+    assert_eq!(builder().sigmas(11).build(), Err(PolicyError::ManySigmas { got: 11 }));
+    let got = Duration::from_secs(86_401);
+    let model = DriftModel { max_drift: got, ..DriftModel::default() };
+    assert_eq!(builder().drift_model(model).build(), Err(PolicyError::MaxDrift { got }));
     assert!(matches!(
         builder().entry_delay(Duration::from_secs(117)).build(),
         Err(PolicyError::CodesTooYoung { .. })

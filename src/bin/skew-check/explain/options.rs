@@ -134,7 +134,11 @@ pub(crate) enum Preset {
     /// Six digits on phones and hardware tokens.
     #[default]
     Default,
-    /// NIST SP 800-63B: at most 100 failures in a row.
+    /// Consoles of administrators: fewer codes at a time.
+    Strict,
+    /// Hardware tokens that are seldom used.
+    HardwareTokens,
+    /// NIST SP 800-63B: codes live two minutes, at most 100 failures in a row.
     Nist,
 }
 
@@ -142,6 +146,8 @@ impl Preset {
     pub(crate) fn policy(self) -> Policy {
         match self {
             Self::Default => Policy::default(),
+            Self::Strict => Policy::strict(),
+            Self::HardwareTokens => Policy::hardware_tokens(),
             Self::Nist => Policy::nist(),
         }
     }
