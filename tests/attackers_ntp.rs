@@ -386,10 +386,8 @@ fn a_future_refills_as_if_it_had_passed_and_is_owed_afterwards() {
     lab.live(TWO_ROUNDS);
     assert_eq!(lab.guesses(&owner), 0);
     let refused = lab.log_in(&owner).unwrap_err();
-    let Reason::Throttled { retry_after } = refused.reason() else { panic!("{refused:?}") };
-    assert!(*retry_after < Duration::from_secs(3 * DAY), "as long as it was ahead: {retry_after:?}");
-    lab.reset(&owner);
-    lab.log_in(&owner).unwrap();
+    assert!(matches!(refused.reason(), Reason::ConsecutiveCodesNeeded { count: 2 }), "{refused:?}");
+    lab.log_in_with_two(&owner).unwrap();
 }
 
 #[test]
@@ -411,7 +409,8 @@ fn going_there_and_back_refills_nothing() {
         guesses.push(lab.guesses(&owner));
     }
     assert!((4..=9).contains(&guesses[0]), "{guesses:?}");
-    assert!(guesses[1..].iter().all(|guesses| *guesses == 0), "{guesses:?}");
+    // What flows in during the hours that this takes pays for one more.
+    assert!(guesses[1..].iter().sum::<usize>() <= 1, "{guesses:?}");
     assert_paid_for(&lab, start, ahead);
 }
 
@@ -497,12 +496,21 @@ fn who_was_enrolled_at_a_false_time_gets_in_at_the_true_one() {
     all_in(&hour_after_hour(&mut lab, &phone, 6));
 }
 
-/// Not promised: there is no way back but in the store itself.
+/// What is declared dead is so for good: a host whose own clock contradicts the time by more than an hour doesn't do it. Within
+/// an hour everybody is out until then, and there is no way back but in the store itself.
 #[test]
-fn a_restore_that_is_told_of_at_a_false_time_keeps_everybody_out_until_then() {
+fn a_restore_that_is_told_of_at_a_false_time_keeps_everybody_out_for_an_hour_at_most() {
     let mut lab = Lab::new();
     let owner = lab.enrol("owner");
     lab.attack(liars(ALL, 7_200));
+    lab.live(TWO_ROUNDS);
+    let refused = block_on(lab.gate.restored()).unwrap_err();
+    assert!(refused.to_string().contains("set it, or mend the sources"), "{refused}");
+    lab.end_attack();
+    lab.live(TWO_ROUNDS);
+    lab.log_in(&owner).unwrap();
+
+    lab.attack(liars(ALL, 3_500));
     lab.live(TWO_ROUNDS);
     block_on(lab.gate.restored()).unwrap();
     lab.end_attack();
@@ -512,6 +520,6 @@ fn a_restore_that_is_told_of_at_a_false_time_keeps_everybody_out_until_then() {
         assert!(matches!(refused.reason(), Reason::WatermarkAhead { .. }), "{refused:?}");
         lab.reset(&owner);
     }
-    lab.live(7_200 + 10 * MINUTE);
+    lab.live(3_500 + 10 * MINUTE);
     lab.log_in(&owner).unwrap();
 }
