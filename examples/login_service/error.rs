@@ -19,6 +19,7 @@ pub(crate) enum StartError {
     Directory { path: PathBuf, source: io::Error },
     #[error("the token store can't be opened: {0}")]
     Store(Box<dyn std::error::Error + Send + Sync>),
+    #[cfg(not(all(feature = "redis", feature = "postgres")))]
     #[error("this build has no {store} store: build it with --features {store}")]
     StoreNotBuilt { store: &'static str },
     #[error(transparent)]

@@ -166,8 +166,8 @@ fn what_is_not_looked_at_is_told_why_and_where_it_fits_all_the_same() {
     assert_eq!(found.fit.unwrap().step, step(0));
     assert_eq!(cause(&world.tried(&[-30, 0])), "accepted");
     // As deep in debt as even several codes may go.
-    let spent = Charge { bucket: Bucket::Blind, cost: Bucket::Blind.capacity().saturating_mul(4) };
-    world.standing.budget = Budget::full(at(0)).charge(spent, at(0));
+    let spent = Charge { bucket: Bucket::Blind, cost: Bucket::Blind.capacity() };
+    world.standing.budget = (0..4).fold(Budget::full(at(0)), |budget, _| budget.charge(spent, at(0)));
     assert_eq!(cause(&world.tried(&[0])), "throttled");
 
     let mut world = World::new();
