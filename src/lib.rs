@@ -105,6 +105,7 @@ pub mod otp;
 #[cfg_attr(docsrs, doc(cfg(feature = "seal")))]
 pub mod seal;
 pub mod store;
+mod sync;
 pub mod time;
 pub mod token;
 pub mod validator;

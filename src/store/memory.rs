@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::ops::ControlFlow;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 
+use crate::sync::{Mutex, MutexGuard};
 use crate::time::Timestamp;
 use crate::token::{Budget, TokenId, TokenKey, TokenState};
 

@@ -8,9 +8,10 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 use std::task::{Poll, Waker};
 
+use crate::sync::{Mutex, MutexGuard};
 use crate::token::TokenId;
 
 /// How many attempts may wait for one token besides the one that has its turn. A person has one or two under way;

@@ -165,9 +165,10 @@ fn what_is_not_looked_at_is_told_why_and_where_it_fits_all_the_same() {
     assert_eq!(cause(&found), "consecutive_codes_needed");
     assert_eq!(found.fit.unwrap().step, step(0));
     assert_eq!(cause(&world.tried(&[-30, 0])), "accepted");
-    // As deep in debt as even several codes may go.
-    let spent = Charge { bucket: Bucket::Blind, cost: Bucket::Blind.capacity() };
-    world.standing.budget = (0..4).fold(Budget::full(at(0)), |budget, _| budget.charge(spent, at(0)));
+    // Neither for one code nor for half a pair.
+    let spent = |bucket: Bucket| Charge { bucket, cost: bucket.capacity() };
+    let empty = Budget::full(at(0)).charge(spent(Bucket::Blind), at(0)).charge(spent(Bucket::Partial), at(0));
+    world.standing.budget = empty;
     assert_eq!(cause(&world.tried(&[0])), "throttled");
 
     let mut world = World::new();

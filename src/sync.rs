@@ -1,0 +1,7 @@
+//! Locks: the standard library's, or those of a test that tries the orders in which threads may take them
+//! (`RUSTFLAGS="--cfg shuttle" cargo test --test interleavings`).
+
+#[cfg(shuttle)]
+pub(crate) use shuttle::sync::{Mutex, MutexGuard};
+#[cfg(not(shuttle))]
+pub(crate) use std::sync::{Mutex, MutexGuard};
