@@ -1,13 +1,15 @@
 //! Tokens, their right and wrong codes, and how to measure logins with them.
 
-use std::sync::Arc;
-use std::time::Instant;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
+use skewgate::block_on;
 use skewgate::otp::{Secret, TimeStep, Totp};
-use skewgate::store::{Change, Reset, StateStore, Written};
+use skewgate::store::{Change, MemoryStore, Reset, StateStore, Written};
+use skewgate::time::os::SystemTime;
 use skewgate::time::{SignedDuration, TimeInterval, TimeSource, Timestamp};
 use skewgate::token::{Budget, Drift, Token, TokenId, TokenState};
-use skewgate::validator::Attempt;
+use skewgate::validator::{Attempt, Imported, Validator};
 
 /// So many tokens with right clocks.
 #[expect(clippy::expect_used, reason = "what can't be set up can't be measured")]
@@ -32,10 +34,26 @@ fn step(time: Timestamp) -> TimeStep {
     TimeStep::new(time.as_unix_seconds() / 30).expect("after 1970")
 }
 
+/// An epoch that says what these tokens' codes are made of, as a validator makes it.
+#[expect(clippy::expect_used, reason = "what can't be set up can't be measured")]
+fn epoch() -> u64 {
+    static EPOCH: OnceLock<u64> = OnceLock::new();
+    *EPOCH.get_or_init(|| {
+        let store = Arc::new(MemoryStore::new());
+        let clock = SystemTime::with_max_error(Duration::from_millis(50));
+        let gate = Validator::builder(store.clone(), Arc::new(clock)).build().expect("a validator");
+        let tokens = tokens(1);
+        let token = tokens.first().expect("one");
+        block_on(gate.enrol_imported(token, Imported::default())).expect("a new token");
+        let row = block_on(store.load(token.key())).expect("in memory").row;
+        row.token.expect("just enrolled").epoch
+    })
+}
+
 /// Enrols the token, long before its present step.
 #[expect(clippy::expect_used, reason = "what can't be set up can't be measured")]
 pub(crate) async fn enrol(store: &dyn StateStore, token: &Token, now: Timestamp) {
-    let state = state(now, step(now - SignedDuration::from_secs(3_600)), 1);
+    let state = state(now, step(now - SignedDuration::from_secs(3_600)), epoch());
     let enrol = Change::Enrol { state, budget: Budget::full(now) };
     assert_eq!(store.write(token.key(), enrol).await.expect("a store that works"), Written::Done);
 }
@@ -44,7 +62,7 @@ pub(crate) async fn enrol(store: &dyn StateStore, token: &Token, now: Timestamp)
 #[expect(clippy::expect_used, reason = "what can't be set up can't be measured")]
 pub(crate) async fn forget(store: &dyn StateStore, token: &Token, now: Timestamp) {
     let top = step(now - SignedDuration::from_secs(3_600));
-    let reset = Change::Reset(Reset { top, epoch: 1, budget: Budget::full(now) });
+    let reset = Change::Reset(Reset { top, epoch: epoch(), budget: Budget::full(now) });
     assert_eq!(store.write(token.key(), reset).await.expect("a store that works"), Written::Done);
 }
 
