@@ -218,7 +218,8 @@ impl Token {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TokenState {
     /// Which enrolment this is: 63 bits, drawn at random by it, so that one after a removal isn't taken for the one before.
-    /// An acceptance that was decided on under another one must not be applied.
+    /// An acceptance that was decided on under another one must not be applied. Its lowest 16 bits aren't random: they say what the
+    /// token's codes are made of, and a validator refuses a token whose period, T0, hash or digits are others.
     pub epoch: u64,
     /// The newest step that was ever accepted or [burnt](crate::store::Failure::burn). No step up to it is accepted again, whatever a clock says
     /// (RFC 6238 §5.2: a code must not be accepted twice).

@@ -196,8 +196,9 @@ impl WindowPolicy {
         self.max_steps
     }
 
-    /// At most so many steps for two or three consecutive codes. 19: more than that, and the full
-    /// [partial](Bucket::Partial) bucket couldn't pay for one pair of which one code is known.
+    /// At most so many steps for two or three consecutive codes. 19: nine and a half minutes of a token's time, as whoever
+    /// relays two codes has until they leave the window. The full [partial](Bucket::Partial) bucket pays for a pair that is half right at
+    /// every one of them; what lies further off is for [resynchronisation](super::Window::for_resynchronisation).
     #[must_use]
     pub const fn max_steps_consecutive(&self) -> u32 {
         self.max_steps_consecutive
@@ -395,10 +396,10 @@ pub enum PolicyError {
         /// The most that the budget can pay.
         most: u32,
     },
-    /// Fewer steps than for one code, or more than the budget can pay.
+    /// Fewer steps than for one code, or more than the budget can pay in the worst case.
     #[error(
-        "max_steps_consecutive is {got}: at least {least} are needed (max_steps), and at most {most}, so that one pair \
-         of which one code is known can be paid for"
+        "max_steps_consecutive is {got}: at least {least} are needed (max_steps), and at most {most}, so that a pair \
+         that is half right at all of them can be paid for"
     )]
     MaxStepsConsecutive {
         /// What was given.
