@@ -2,6 +2,7 @@
 
 mod config;
 mod fleet;
+mod sweeping;
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
@@ -14,6 +15,7 @@ use crate::explain::ExplainOptions;
 pub(crate) use config::parse;
 pub(crate) use fleet::{FleetFormat, FleetOptions, SortBy};
 use skewgate::ntp::{AllowList, Announcement, Family, Network, Options, Pace, RateLimit, Service, Source};
+pub(crate) use sweeping::SweepingOptions;
 
 /// Whose clock is wrong, by how much, and how surely.
 #[derive(Debug, Parser)]

@@ -9,12 +9,13 @@ use std::time::Duration;
 use anstream::StripStream;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use skewgate::fleet::{Host, HostReport, Inventory, Phase, Progress, Report, Thresholds, sweep};
+use skewgate::fleet::{Host, HostReport, Inventory, Phase, Progress, Report, sweep};
 use skewgate::time::LocalClock;
 use skewgate::time::os::OsClock;
 
 use crate::cli::{FleetFormat, FleetOptions, SortBy};
 use crate::error::CliError;
+use crate::inventory;
 use crate::output::{Status, fleet as output, harmless, nagios, text};
 use crate::probe::{Clock, clock_of};
 
@@ -34,7 +35,8 @@ pub(crate) struct Finding {
 }
 
 impl Finding {
-    fn new(report: Report, options: &FleetOptions) -> Self {
+    /// With those hosts listed whose places are in `listed`, in that order.
+    pub(crate) fn new(report: Arc<Report>, listed: Vec<usize>) -> Self {
         let measurement = report.reference.last();
         let estimate = measurement.and_then(|measurement| measurement.estimate.ok());
         let clock = estimate.zip(measurement).and_then(|(estimate, round)| clock_of(estimate, round).ok());
@@ -55,8 +57,7 @@ impl Finding {
             Some(_) => {}
             None => status = status.max(Status::Unknown),
         }
-        let listed = listed(&report, options);
-        Self { status, reason, clock, report: Arc::new(report), listed }
+        Self { status, reason, clock, report, listed }
     }
 
     /// The hosts to list, in order.
@@ -144,7 +145,7 @@ fn write_file(
 fn swept(options: &FleetOptions) -> Result<Finding, CliError> {
     let inventory = Arc::new(inventory(options)?);
     let mut bar = Bar::new(options, inventory.hosts().len());
-    let report = sweep(&inventory, &options.sweep(), &OsClock, &mut |progress| bar.show(progress));
+    let report = sweep(&inventory, &options.sweeping.sweep(), &OsClock, &mut |progress| bar.show(progress));
     bar.clear();
     let report = report?;
     if !options.quiet {
@@ -157,15 +158,14 @@ fn swept(options: &FleetOptions) -> Result<Finding, CliError> {
             }
         }
     }
-    Ok(Finding::new(report, options))
+    let listed = listed(&report, options);
+    Ok(Finding::new(Arc::new(report), listed))
 }
 
 fn inventory(options: &FleetOptions) -> Result<Inventory, CliError> {
     let mut inventory = Inventory::builder();
     if let Some(file) = &options.inventory {
-        let text = std::fs::read_to_string(file)
-            .map_err(|error| CliError::ReadFile { file: file.clone(), error })?;
-        inventory.toml(&text).map_err(|error| CliError::Inventory { place: shown(file), error })?;
+        inventory::add_file(&mut inventory, file)?;
     }
     for (index, host) in options.hosts.iter().enumerate() {
         if host == "-" {
@@ -173,31 +173,15 @@ fn inventory(options: &FleetOptions) -> Result<Inventory, CliError> {
             let input = PathBuf::from("standard input");
             let read = io::stdin().lock().read_to_string(&mut text);
             read.map_err(|error| CliError::ReadFile { file: input.clone(), error })?;
-            inventory.lines(&text).map_err(|error| CliError::Inventory { place: shown(&input), error })?;
+            let place = inventory::shown(&input);
+            inventory.lines(&text).map_err(|error| CliError::Inventory { place, error })?;
         } else {
             let place = || format!("host {} of the command line", index + 1);
             let host = host.parse().map_err(|error| CliError::Host { place: place(), error })?;
             inventory.host(host);
         }
     }
-    let references = options.references();
-    if !references.is_empty() {
-        inventory.set_references(references);
-    }
-    for group in inventory.groups_mut() {
-        let given = |option: Option<humantime::Duration>, otherwise| option.map_or(otherwise, Duration::from);
-        let (warning, critical) = (
-            given(options.warning, group.thresholds.warning()),
-            given(options.critical, group.thresholds.critical()),
-        );
-        group.thresholds = Thresholds::new(warning, critical)
-            .map_err(|_| CliError::Thresholds { warning: warning.into(), critical: critical.into() })?;
-    }
-    Ok(inventory.build()?)
-}
-
-fn shown(file: &Path) -> String {
-    harmless(&file.display().to_string())
+    inventory::finish(inventory, &options.sweeping)
 }
 
 /// How far a long sweep has come, for a person at a terminal.
@@ -208,7 +192,8 @@ struct Bar {
 
 impl Bar {
     fn new(options: &FleetOptions, hosts: usize) -> Self {
-        let wanted = options.shortest(hosts) >= PATIENCE && !options.quiet && io::stderr().is_terminal();
+        let wanted =
+            options.sweeping.shortest(hosts) >= PATIENCE && !options.quiet && io::stderr().is_terminal();
         let target = if wanted { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         Self { bar: ProgressBar::with_draw_target(None, target), phase: None }
     }

@@ -8,6 +8,7 @@ mod demo;
 mod error;
 mod explain;
 mod fleet;
+mod inventory;
 mod output;
 mod probe;
 mod respond;

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use prometheus_client::collector::Collector;
+use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::encoding::{
     DescriptorEncoder, EncodeLabel, EncodeLabelSet, LabelSetEncoder, MetricEncoder,
 };
@@ -16,12 +17,25 @@ use skewgate::time::SignedDuration;
 
 use crate::fleet::Finding;
 
+/// What the names of all metrics begin with.
+const PREFIX: &str = "skew_check";
+
 /// Prints a finding. All hosts are in it, whatever is listed elsewhere: a series that comes and goes is no history.
 pub(crate) fn print(out: &mut impl Write, finding: &Finding) -> io::Result<()> {
-    let mut registry = Registry::with_prefix("skew_check");
-    registry.register_collector(Box::new(Sweep(finding.report.clone())));
+    print_sweep(out, finding.report.clone())?;
+    print_with(out, |text| encode_eof(text))
+}
+
+/// The metrics of a sweep, without what ends a page of metrics: others may follow.
+pub(crate) fn print_sweep(out: &mut impl Write, report: Arc<Report>) -> io::Result<()> {
+    let mut registry = Registry::with_prefix(PREFIX);
+    registry.register_collector(Box::new(Sweep(report)));
+    print_with(out, |text| encode_registry(text, &registry))
+}
+
+fn print_with<W: Write>(out: &mut W, encode: impl FnOnce(&mut Text<'_, W>) -> fmt::Result) -> io::Result<()> {
     let mut text = Text { out, error: None };
-    let encoded = prometheus_client::encoding::text::encode(&mut text, &registry);
+    let encoded = encode(&mut text);
     match (text.error, encoded) {
         (Some(error), _) => Err(error),
         (None, Err(error)) => Err(io::Error::other(error)),
@@ -45,7 +59,7 @@ impl<W: Write> fmt::Write for Text<'_, W> {
 }
 
 /// A sweep's metrics, made when they are asked for: no second copy of them is held.
-pub(crate) struct Sweep(pub(crate) Arc<Report>);
+struct Sweep(Arc<Report>);
 
 impl fmt::Debug for Sweep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
