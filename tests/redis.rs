@@ -78,7 +78,7 @@ fn accept(number: u64) -> Change {
 
 fn fail() -> Change {
     let charge = Charge { bucket: Bucket::Blind, cost: Odds::from_e12(1_000_000) };
-    Change::Fail(Failure { charge, from: NOW, burn: None })
+    Change::Fail(Failure { charge, from: NOW, burn: None, epoch: 0 })
 }
 
 async fn write(store: &RedisStore, change: Change) -> Written {

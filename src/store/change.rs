@@ -24,7 +24,7 @@ pub enum Change {
         /// What may be guessed, if nothing was said of that before.
         budget: Budget,
     },
-    /// A failed attempt. It is never refused for want of budget, and doesn't depend on watermark or epoch: a failure that has
+    /// A failed attempt. It is never refused, neither for want of budget nor for what has changed since: a failure that has
     /// happened is paid for.
     Fail(Failure),
     /// An accepted code, if it may still be.
@@ -91,13 +91,18 @@ pub struct Failure {
     /// Which bucket paid shows once it is empty, so whoever showed the codes may learn that one of them was right. By
     /// then it must be worth nothing.
     pub burn: Option<TimeStep>,
+    /// The enrolment under which it was decided. Under another one nothing is burnt: that one counts other steps, or its codes
+    /// are another secret's.
+    pub epoch: u64,
 }
 
 impl Failure {
     fn apply(self, state: &mut TokenState, budget: &mut Budget) -> Written {
         *budget = budget.charge(self.charge, self.from).one_more_failure();
-        // `None` is less than every step.
-        state.watermark = state.watermark.max(self.burn);
+        if state.epoch == self.epoch {
+            // `None` is less than every step.
+            state.watermark = state.watermark.max(self.burn);
+        }
         Written::Done
     }
 }

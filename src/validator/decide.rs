@@ -206,7 +206,8 @@ pub fn judge(admission: &Admission, found: &Found) -> Decision {
     // Sooner or later the buckets tell from which of them was paid, and so that some of the codes were right: a guesser
     // of pairs would have single codes confirmed at the price of pairs, and show one alone. So they die with the attempt,
     // and every step up to them. Steps above have other codes, of which nothing was told.
-    let failure = Failure { charge, from: case.paid_from(charge.bucket), burn: *newest_near };
+    let (from, epoch) = (case.paid_from(charge.bucket), case.state.epoch);
+    let failure = Failure { charge, from, burn: *newest_near, epoch };
     Decision::Wrong { failure, advice: admission.advice_after(charge) }
 }
 

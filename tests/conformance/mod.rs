@@ -70,6 +70,7 @@ macro_rules! conformance {
             $crate::conformance::conformance!(@law $marks $make, races::one_of_many_acceptances_of_a_step_wins);
             $crate::conformance::conformance!(@law $marks $make, races::acceptances_only_move_the_watermark_up);
             $crate::conformance::conformance!(@law $marks $make, races::all_failures_are_paid_and_all_that_is_burnt_is_dead);
+            $crate::conformance::conformance!(@law $marks $make, races::a_failure_of_another_enrolment_pays_and_burns_nothing);
             $crate::conformance::conformance!(@law $marks $make, races::one_of_many_enrolments_wins);
             $crate::conformance::conformance!(@law $marks $make, races::one_of_many_renewals_wins);
             $crate::conformance::conformance!(@law $marks $make, races::what_was_answered_is_seen_by_all);
@@ -197,5 +198,5 @@ fn acceptance(number: u64, nonce: u64) -> Acceptance {
 /// Of the price `number`.
 fn failure(bucket: Bucket, number: u64) -> Failure {
     let charge = Charge { bucket, cost: Odds::from_e12(1_000_000 + number) };
-    Failure { charge, from: NOW, burn: None }
+    Failure { charge, from: NOW, burn: None, epoch: EPOCH }
 }

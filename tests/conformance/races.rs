@@ -1,7 +1,7 @@
 //! Many at once.
 
 use super::*;
-use skewgate::store::Renewal;
+use skewgate::store::{Renewal, Reset};
 
 async fn enrolled(place: &dyn Place, key: &TokenKey) -> Vec<Arc<dyn ManageStore>> {
     let handles = handles(place).await;
@@ -105,6 +105,42 @@ pub(crate) async fn all_failures_are_paid_and_all_that_is_burnt_is_dead(place: A
         handles[0].write(&first, Change::Accept(acceptance(newest + 1, 0))).await.unwrap(),
         Written::Done
     );
+}
+
+/// Decided on before the token was renewed, reset, or removed and enrolled again: by then its steps may be others.
+pub(crate) async fn a_failure_of_another_enrolment_pays_and_burns_nothing(place: Arc<dyn Place>) {
+    let renewed = TokenState { epoch: 100, watermark: Some(step(3)), ..state(0) };
+    let renewal = Renewal { epoch: EPOCH, watermark: Some(step(10)), state: renewed };
+    let reset = Reset { top: step(3), epoch: 100, budget: Budget::full(NOW) };
+    let again = Change::Enrol { state: renewed, budget: Budget::full(NOW) };
+    for (number, changes) in
+        [vec![Change::Renew(renewal)], vec![Change::Reset(reset)], vec![Change::Remove, again]]
+            .iter()
+            .enumerate()
+    {
+        for key in [key(&format!("own {number}")), shared(&format!("token {number}"), "account")] {
+            let handles = enrolled(&*place, &key).await;
+            for change in changes {
+                assert_eq!(handles[0].write(&key, *change).await.unwrap(), Written::Done);
+            }
+            let before = load(&handles[0], &key).await.row;
+            assert_eq!(before.token.unwrap().watermark, Some(step(3)), "{changes:?}");
+            let mut owed = before.budget.unwrap();
+            let late: Vec<_> = (0..TASKS)
+                .map(|at| {
+                    let failure = Failure { burn: Some(step(50 + at)), ..failure(Bucket::Partial, at) };
+                    owed = owed.charge(failure.charge, NOW).one_more_failure();
+                    (key.clone(), Change::Fail(failure))
+                })
+                .collect();
+            let written = at_once(&handles, late).await;
+            assert_eq!(count(&written, Written::Done), written.len(), "{changes:?}");
+            for store in &handles {
+                let row = load(store, &key).await.row;
+                assert_eq!((row.token, row.budget), (before.token, Some(owed)), "{changes:?}");
+            }
+        }
+    }
 }
 
 pub(crate) async fn one_of_many_enrolments_wins(place: Arc<dyn Place>) {

@@ -66,8 +66,8 @@ fn any_charge() -> BoxedStrategy<Charge> {
 
 /// Any change, such that of two that meet one row each holds now and then.
 pub(super) fn any_change() -> BoxedStrategy<Change> {
-    let fail = (any_charge(), time(), proptest::option::of(time_step()))
-        .prop_map(|(charge, from, burn)| Change::Fail(Failure { charge, from, burn }));
+    let fail = (any_charge(), time(), proptest::option::of(time_step()), epoch())
+        .prop_map(|(charge, from, burn, epoch)| Change::Fail(Failure { charge, from, burn, epoch }));
     let accept = (time_step(), time_step(), any_drift(), epoch(), nonce(), count(), any::<bool>()).prop_map(
         |(first, step, drift, epoch, nonce, failure_limit, authenticates)| {
             let (first, step) = (first.min(step), first.max(step));
@@ -98,6 +98,7 @@ pub(super) fn may_be_refused(change: &Change) -> bool {
         Change::Enrol { state: new, .. } => state(new),
         Change::Accept(acceptance) => too_large(acceptance.epoch) || too_large(acceptance.drift.variance()),
         Change::Renew(renewal) => too_large(renewal.epoch) || state(&renewal.state),
+        Change::Fail(failure) => too_large(failure.epoch),
         Change::Reset(reset) => too_large(reset.epoch),
         _ => false,
     }

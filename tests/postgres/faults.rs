@@ -18,7 +18,7 @@ fn cause(error: &StoreError) -> &PostgresError {
 
 fn failure() -> Change {
     let charge = Charge { bucket: Bucket::Blind, cost: Odds::from_e12(1_000_000) };
-    Change::Fail(Failure { charge, from: at(0).earliest(), burn: None })
+    Change::Fail(Failure { charge, from: at(0).earliest(), burn: None, epoch: 0 })
 }
 
 #[test]

@@ -28,7 +28,7 @@ fn acceptance(number: i64, epoch: u64) -> Acceptance {
 
 fn failure(bucket: Bucket, burn: Option<i64>) -> Failure {
     let charge = Charge { bucket, cost: Odds::from_e12(1_000_000) };
-    Failure { charge, from: NOW, burn: burn.and_then(TimeStep::new) }
+    Failure { charge, from: NOW, burn: burn.and_then(TimeStep::new), epoch: 3 }
 }
 
 fn apply(row: &mut Row, change: Change) -> Written {
@@ -98,6 +98,22 @@ fn what_is_burnt_is_dead_and_no_watermark_is_lowered() {
     }
     assert_eq!(apply(&mut row, Change::Accept(acceptance(9, 3))), Written::Refused);
     assert_eq!(apply(&mut row, Change::Accept(acceptance(10, 3))), Written::Done);
+}
+
+#[test]
+fn a_failure_of_another_enrolment_pays_and_burns_nothing() {
+    let changed = [
+        Change::Reset(Reset { top: step(20), epoch: 8, budget: Budget::full(NOW) }),
+        Change::Renew(Renewal { epoch: 3, watermark: None, state: TokenState { epoch: 8, ..state() } }),
+    ];
+    for change in changed {
+        let mut row = enrolled();
+        apply(&mut row, change);
+        let failure = failure(Bucket::Partial, Some(9));
+        assert_eq!(apply(&mut row, Change::Fail(failure)), Written::Done);
+        assert_eq!(row.token.unwrap().watermark, None, "{change:?}");
+        assert_eq!(row.budget, Some(Budget::full(NOW).charge(failure.charge, NOW).one_more_failure()));
+    }
 }
 
 #[test]

@@ -230,9 +230,12 @@ impl PostgresStore {
                 self.ask(enrol, &parameters).await?
             }
             Change::Fail(failure) => {
-                let burn = failure.burn.map(TimeStep::get);
+                let (burn, epoch) = (failure.burn.map(TimeStep::get), signed(failure.epoch)?);
                 let [blind, partial] = prices(failure.charge, failure.from);
-                self.ask(fail, &[&token, &budget, &blind.0, &blind.1, &partial.0, &partial.1, &burn]).await?
+                #[rustfmt::skip]
+                let parameters: [&(dyn ToSql + Sync); 8] =
+                    [&token, &budget, &blind.0, &blind.1, &partial.0, &partial.1, &burn, &epoch];
+                self.ask(fail, &parameters).await?
             }
             Change::Accept(acceptance) => {
                 let (first, step) = (acceptance.first.get(), acceptance.step.get());

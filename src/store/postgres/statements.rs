@@ -36,12 +36,12 @@ struct Conditional {
     budget_if: &'static str,
 }
 
-/// $3 to $6: from when and how much, blind and partial; $7 the step to burn. The sums end at the last nanosecond that there is
+/// $3 to $6: from when and how much, blind and partial; $7 the step to burn, $8 the epoch. The sums end at the last nanosecond that there is
 /// (`Budget::charge` saturates), and GREATEST takes NULL for less than anything.
 const FAIL: Conditional = Conditional {
     holds: "true",
-    token: "watermark = greatest(t.watermark, $7::bigint)",
-    token_if: "$7::bigint IS NOT NULL",
+    token: "watermark = CASE t.epoch WHEN $8::bigint THEN greatest(t.watermark, $7::bigint) ELSE t.watermark END",
+    token_if: "$7::bigint IS NOT NULL AND t.epoch = $8::bigint",
     budget: "blind_full_at = least(greatest(t.blind_full_at, $3::bigint), 9223372036854775807 - $4::bigint) + $4::bigint,
         partial_full_at = least(greatest(t.partial_full_at, $5::bigint), 9223372036854775807 - $6::bigint) + $6::bigint,
         failures = least(t.failures + 1, 4294967295)",

@@ -155,13 +155,14 @@ pub(super) fn call<'s>(scripts: &'s Scripts, key: &TokenKey, change: Change) -> 
             arguments.extend([state(&new), budget(&full)]);
             &scripts.enrol
         }
-        Change::Fail(Failure { charge, from, burn }) => {
+        Change::Fail(Failure { charge, from, burn, epoch }) => {
             let (bucket, at) = (charge.bucket, if charge.bucket == Bucket::Blind { b"1" } else { b"9" });
             // What the charge moves an empty account by: how long the refill takes to bring it.
             let start = Timestamp::from_unix_nanos(0);
             let cost = Budget::full(start).charge(charge, start).full_at(bucket).as_unix_nanos();
             let cost = cost.cast_unsigned().to_be_bytes().to_vec();
             arguments.extend([at.to_vec(), timestamp(from).to_vec(), cost, watermark(burn).to_vec()]);
+            arguments.push(epoch.to_be_bytes().to_vec());
             &scripts.fail
         }
         Change::Accept(Acceptance {

@@ -246,7 +246,7 @@ fn an_overdrawn_bucket_keeps_no_owner_out_who_shows_two_codes() {
     let service = Service::enrolled(Scripted::default());
     service.set(10);
     let charge = Charge { bucket: Bucket::Blind, cost: Odds::from_e12(7_000_000) };
-    let failure = crate::store::Failure { charge, from: at(NOON + 10).earliest(), burn: None };
+    let failure = crate::store::Failure { charge, from: at(NOON + 10).earliest(), burn: None, epoch: 0 };
     for _ in 0..12 {
         block_on(service.store.write(token().key(), crate::store::Change::Fail(failure))).unwrap();
     }

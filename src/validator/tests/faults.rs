@@ -208,9 +208,47 @@ fn a_repeated_enrolment_knows_itself_though_its_budget_has_changed() {
     }
     // It was told that there is a state already, and is about to look at it.
     let charge = Charge { bucket: Bucket::Blind, cost: Odds::from_e12(1_000_000) };
-    let failure = Failure { charge, from: at(NOON).earliest(), burn: None };
+    let failure = Failure { charge, from: at(NOON).earliest(), burn: None, epoch: 0 };
     block_on(service.store.inner.write(token.key(), Change::Fail(failure))).unwrap();
     assert!(block_on(enrolment).is_ok());
+}
+
+/// Half of a pair was right, and before that is written the token is renewed or reset: its steps may be others by then.
+#[test]
+fn a_failure_that_comes_after_a_renewal_or_a_reset_pays_and_burns_nothing() {
+    let (from, attempt) =
+        (token(), Attempt::consecutive([shown(40), Code::parse("000000").unwrap()]).unwrap());
+    for renewed in [true, false] {
+        let service = scripted();
+        service.set(50);
+        service.store.set(Op::Charge, Fault::Slow);
+        let mut late = pin!(service.gate.validate(Some(&from), &attempt));
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(late.as_mut().poll(&mut context).is_pending(), "decided on, and not written");
+        let (to, watermark) = if renewed {
+            let shorter = Totp::builder(&Secret::from_bytes(b"12345678901234567890").unwrap())
+                .period(Duration::from_secs(60))
+                .build()
+                .unwrap();
+            let to = Token::new(token().id().clone(), shorter);
+            let step = to.totp().step_at(Timestamp::from_unix_seconds(NOON + 50).unwrap()).unwrap();
+            // Another node: in this process it would wait for its turn.
+            let other = Validator::builder(service.store.clone(), service.time.clone()).build().unwrap();
+            let codes = Attempt::one(to.totp().code_at(step));
+            assert_eq!(block_on(other.renew(&from, &to, &codes)).unwrap().step, step);
+            (to, Some(step))
+        } else {
+            block_on(service.gate.reset(&from)).unwrap();
+            (token(), service.state().watermark)
+        };
+        let before = block_on(service.store.inner.load(to.key())).unwrap().row.budget.unwrap();
+        let verdict = block_on(late);
+        assert!(matches!(&verdict, Verdict::Refused(refused) if matches!(refused.reason(), Reason::Wrong)));
+        let row = block_on(service.store.inner.load(to.key())).unwrap().row;
+        assert_eq!(row.token.unwrap().watermark, watermark, "renewed: {renewed}");
+        let partial = row.budget.unwrap().full_at(Bucket::Partial);
+        assert!(partial > before.full_at(Bucket::Partial), "its price is paid all the same");
+    }
 }
 
 #[test]

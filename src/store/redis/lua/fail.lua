@@ -1,8 +1,7 @@
--- ARGV: name, where in the account its bucket is, from, cost, burn. Comes back with when the bucket is full then.
+-- ARGV: name, where in the account its bucket is, from, cost, burn, epoch. Comes back with when the bucket is full then.
 if not readable then return 3 end
 if not from then return 2 end
-local watermark = part(state + 8, 8)
-if less(watermark, ARGV[5]) then
+if part(state, 8) == ARGV[6] and less(part(state + 8, 8), ARGV[5]) then
     account = replace(state + 8, state + 15, ARGV[5])
 end
 local bucket = tonumber(ARGV[2])
