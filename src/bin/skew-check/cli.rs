@@ -12,7 +12,8 @@ use anstream::ColorChoice;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::explain::ExplainOptions;
-pub(crate) use config::parse;
+use crate::manual::{CompletionsOptions, ManOptions};
+pub(crate) use config::{parse, with_environment};
 pub(crate) use fleet::{FleetFormat, FleetOptions, SortBy};
 use skewgate::ntp::{AllowList, Announcement, Family, Network, Options, Pace, RateLimit, Service, Source};
 pub(crate) use sweeping::SweepingOptions;
@@ -63,6 +64,10 @@ pub(crate) enum Command {
     /// is 40 s slow, measures, and validates one-time passwords in the window that follows. Nothing is
     /// installed, no clock is touched, no packet leaves this machine.
     Demo,
+    /// Print a script that completes commands and options in a shell.
+    Completions(CompletionsOptions),
+    /// Print a manual page, or write all of them into a directory.
+    Man(ManOptions),
 }
 
 #[derive(Debug, Args)]

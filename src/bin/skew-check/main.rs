@@ -9,6 +9,7 @@ mod error;
 mod explain;
 mod fleet;
 mod inventory;
+mod manual;
 mod output;
 mod probe;
 mod respond;
@@ -35,6 +36,8 @@ fn main() -> ExitCode {
         Command::Fleet(options) => fleet::run(options),
         Command::Respond(options) => respond::run(options),
         Command::Demo => demo::run(),
+        Command::Completions(options) => manual::complete(options),
+        Command::Man(options) => manual::run(options),
     };
     match done {
         Ok(status) => status.into(),

@@ -49,7 +49,8 @@ fn can_be_set(argument: &Arg) -> bool {
     matches!(argument.get_action(), ArgAction::Set | ArgAction::Append | ArgAction::SetTrue)
 }
 
-fn with_environment(command: Command) -> Command {
+/// The command line, each option with its variable.
+pub(crate) fn with_environment(command: Command) -> Command {
     let with = |argument: Arg| match argument.get_long().map(variable) {
         Some(name) if matches!(argument.get_action(), ArgAction::SetTrue) => {
             argument.env(name).hide_env(true).value_parser(BoolishValueParser::new())
