@@ -244,7 +244,7 @@ impl Group {
 const LONGEST_TEXT: usize = 200;
 
 /// Labels that say what a host is; those of an inventory don't get in their way.
-const OWN_LABELS: [&str; 6] = ["host", "address", "group", "state", "measures", "le"];
+const OWN_LABELS: [&str; 7] = ["host", "address", "group", "state", "flag", "measures", "le"];
 
 fn check_labels(labels: &Labels) -> Result<(), InventoryError> {
     for (name, value) in labels {

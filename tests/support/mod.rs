@@ -10,5 +10,8 @@ pub(crate) mod load;
 #[cfg(feature = "cli")]
 #[allow(dead_code, reason = "each test file uses a part of it")]
 pub(crate) mod program;
+#[cfg(feature = "cli")]
+#[allow(dead_code, reason = "each test file uses a part of it")]
+pub(crate) mod prometheus;
 #[allow(dead_code, reason = "each test file uses a part of it")]
 pub(crate) mod relay;

@@ -48,7 +48,7 @@ pub enum InventoryError {
     /// Not a name for a label.
     #[error(
         "a label's name is made of letters, digits and underscores, doesn't begin with a digit or two underscores, \
-         and is none of host, address, group, state, measures and le"
+         and is none of host, address, group, state, flag, measures and le"
     )]
     LabelName,
     /// Not a value for a label.
