@@ -64,6 +64,7 @@
 //! | `embedded` | no | [`store::EmbeddedStore`]: states in one file of this machine | where another store is used |
 //! | `postgres` | no | `store::postgres`: states in PostgreSQL, for several nodes | where another store is used |
 //! | `inventory` | no | `fleet::InventoryBuilder::toml`: inventories as files | where hosts are listed by code |
+//! | `watch` | no | `fleet::history`: what sweeps found, in one file of this machine; what `skew-check watch` needs | where hosts are looked at by hand |
 //! | `migration` | no | `otp::import::migration`: Google Authenticator's exports | where nobody's tokens are imported |
 //! | `pskc` | no | `otp::import::pskc`: hardware tokens (RFC 6030) | where tokens are apps |
 //! | `seal` | no | `seal`: secrets encrypted for the user table | where something else encrypts them |
@@ -92,7 +93,11 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod block_on;
+#[cfg(any(feature = "embedded", feature = "ntp"))]
+mod bytes;
 pub mod clock;
+#[cfg(any(feature = "embedded", feature = "watch"))]
+mod database;
 pub mod event;
 #[cfg(feature = "ntp")]
 pub mod fleet;

@@ -19,6 +19,7 @@
 //!
 //! A token that shares a budget and that budget are two rows, one without a budget and one without a token.
 
+use crate::bytes::{Malformed, Reader, put, zigzag};
 use crate::otp::TimeStep;
 use crate::time::{SignedDuration, Timestamp};
 use crate::token::{Bucket, Budget, Drift, TokenState};
@@ -59,11 +60,11 @@ pub fn encode(row: &Row) -> Vec<u8> {
             // Steps are never negative.
             put(&mut bytes, watermark.get().unsigned_abs());
         }
-        put(&mut bytes, zigzag(token.drift.mean()));
+        put(&mut bytes, zigzag(token.drift.mean().as_nanos()));
         put(&mut bytes, token.drift.variance());
         put_time(&mut bytes, token.drift.updated());
         if let Some(outlier) = token.drift.outlier() {
-            put(&mut bytes, zigzag(outlier));
+            put(&mut bytes, zigzag(outlier.as_nanos()));
         }
     }
     if let Some(budget) = &row.budget {
@@ -80,21 +81,30 @@ pub fn encode(row: &Row) -> Vec<u8> {
 ///
 /// [`RowError`] where [`encode`] gives them for no row.
 pub fn decode(bytes: &[u8]) -> Result<Row, RowError> {
-    let mut rest = Reader { bytes, at: 0 };
-    let [header] = rest.take()?;
+    let mut rest = Reader::new(bytes);
+    let short = |error| RowError::of(error, bytes.len());
+    let [header] = rest.take().map_err(short)?;
     if header >> 4 != VERSION {
         return Err(RowError::Version { found: header >> 4 });
     }
+    let row = body(header, &mut rest).map_err(short)?;
+    match rest.left() {
+        0 => Ok(row),
+        extra => Err(RowError::TooLong { extra }),
+    }
+}
+
+fn body(header: u8, rest: &mut Reader<'_>) -> Result<Row, Malformed> {
     let has = |flag: u8| header & flag != 0;
     if !has(TOKEN) && (has(WATERMARK) || has(OUTLIER)) {
-        return Err(RowError::Invalid { at: 0 });
+        return Err(Malformed::Invalid { at: 0 });
     }
     let token = if has(TOKEN) {
         let epoch = u64::from_le_bytes(rest.take()?);
         let nonce = rest.take()?;
-        let watermark = if has(WATERMARK) { Some(rest.step()?) } else { None };
-        let (mean, variance, updated) = (rest.signed()?, rest.integer()?, rest.time()?);
-        let outlier = if has(OUTLIER) { Some(rest.signed()?) } else { None };
+        let watermark = if has(WATERMARK) { Some(step(rest)?) } else { None };
+        let (mean, variance, updated) = (length(rest)?, rest.integer()?, time(rest)?);
+        let outlier = if has(OUTLIER) { Some(length(rest)?) } else { None };
         Some(TokenState {
             epoch,
             watermark,
@@ -105,17 +115,14 @@ pub fn decode(bytes: &[u8]) -> Result<Row, RowError> {
         None
     };
     let budget = if has(BUDGET) {
-        let (blind, partial) = (rest.time()?, rest.time()?);
+        let (blind, partial) = (time(rest)?, time(rest)?);
         let at = rest.at;
-        let failures = u32::try_from(rest.integer()?).map_err(|_| RowError::Invalid { at })?;
+        let failures = u32::try_from(rest.integer()?).map_err(|_| Malformed::Invalid { at })?;
         Some(Budget::from_parts(blind, partial, failures))
     } else {
         None
     };
-    match bytes.len() - rest.at {
-        0 => Ok(Row { token, budget }),
-        extra => Err(RowError::TooLong { extra }),
-    }
+    Ok(Row { token, budget })
 }
 
 /// Why bytes are no row.
@@ -148,74 +155,32 @@ pub enum RowError {
     },
 }
 
-fn put(bytes: &mut Vec<u8>, mut value: u64) {
-    loop {
-        let [lowest, ..] = value.to_le_bytes();
-        value >>= 7;
-        if value == 0 {
-            return bytes.push(lowest & 0x7f);
-        }
-        bytes.push(lowest | 0x80);
-    }
-}
-
 fn put_time(bytes: &mut Vec<u8>, time: Timestamp) {
     bytes.extend(time.as_unix_nanos().to_le_bytes());
 }
 
-/// Small in either direction is small.
-fn zigzag(length: SignedDuration) -> u64 {
-    let nanos = length.as_nanos();
-    ((nanos << 1) ^ (nanos >> 63)).cast_unsigned()
-}
-
-struct Reader<'a> {
-    bytes: &'a [u8],
-    at: usize,
-}
-
-impl Reader<'_> {
-    fn take<const N: usize>(&mut self) -> Result<[u8; N], RowError> {
-        let taken = self.bytes.get(self.at..).and_then(|rest| rest.first_chunk());
-        let taken = *taken.ok_or(RowError::TooShort { bytes: self.bytes.len() })?;
-        self.at += N;
-        Ok(taken)
-    }
-
-    fn integer(&mut self) -> Result<u64, RowError> {
-        let begin = self.at;
-        let mut value = 0;
-        for shift in (0..64).step_by(7) {
-            let [byte] = self.take()?;
-            let bits = u64::from(byte & 0x7f);
-            let last = byte & 0x80 == 0;
-            // More than 64 bits, or a last byte that adds nothing: the same number could be written shorter.
-            if (bits << shift) >> shift != bits || (last && byte == 0 && shift > 0) {
-                return Err(RowError::Invalid { at: begin });
-            }
-            value |= bits << shift;
-            if last {
-                return Ok(value);
-            }
+impl RowError {
+    /// Of a row of so many bytes.
+    const fn of(error: Malformed, bytes: usize) -> Self {
+        match error {
+            Malformed::TooShort => Self::TooShort { bytes },
+            Malformed::Invalid { at } => Self::Invalid { at },
         }
-        Err(RowError::Invalid { at: begin })
     }
+}
 
-    fn signed(&mut self) -> Result<SignedDuration, RowError> {
-        let value = self.integer()?;
-        let sign = (value & 1).cast_signed();
-        Ok(SignedDuration::from_nanos((value >> 1).cast_signed() ^ -sign))
-    }
+fn step(rest: &mut Reader<'_>) -> Result<TimeStep, Malformed> {
+    let at = rest.at;
+    let number = i64::try_from(rest.integer()?).ok();
+    number.and_then(TimeStep::new).ok_or(Malformed::Invalid { at })
+}
 
-    fn step(&mut self) -> Result<TimeStep, RowError> {
-        let at = self.at;
-        let number = i64::try_from(self.integer()?).ok();
-        number.and_then(TimeStep::new).ok_or(RowError::Invalid { at })
-    }
+fn length(rest: &mut Reader<'_>) -> Result<SignedDuration, Malformed> {
+    rest.signed().map(SignedDuration::from_nanos)
+}
 
-    fn time(&mut self) -> Result<Timestamp, RowError> {
-        Ok(Timestamp::from_unix_nanos(i64::from_le_bytes(self.take()?)))
-    }
+fn time(rest: &mut Reader<'_>) -> Result<Timestamp, Malformed> {
+    Ok(Timestamp::from_unix_nanos(i64::from_le_bytes(rest.take()?)))
 }
 
 #[cfg(test)]

@@ -1,11 +1,10 @@
 //! From a path to a database that is one of ours.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use redb::{Builder, Database, ReadableDatabase};
+use redb::{Database, ReadableDatabase, WriteTransaction};
 
+use crate::database::{self, OpenFault};
 use crate::time::Timestamp;
 
 use super::table::{Fault, META, ROWS, SCHEMA, not_before};
@@ -63,46 +62,22 @@ impl OpenError {
         Self::Failed { path: path.into(), source: source.into() }
     }
 
-    fn from_redb(path: &Path, error: redb::Error) -> Self {
+    fn new(path: &Path, fault: OpenFault) -> Self {
         let path = path.to_path_buf();
-        match error {
-            redb::Error::DatabaseAlreadyOpen | redb::Error::LockProtocolMismatch => Self::InUse { path },
-            redb::Error::Corrupted(what) => Self::Corrupt { path, what },
-            redb::Error::Io(error) if error.kind() == ErrorKind::InvalidData => Self::NotAStore { path },
-            redb::Error::Io(error) if error.kind() == ErrorKind::UnexpectedEof => {
-                Self::Corrupt { path, what: error.to_string() }
-            }
-            redb::Error::TableDoesNotExist(_) | redb::Error::TableTypeMismatch { .. } => {
-                Self::NotAStore { path }
-            }
-            error => Self::Failed { path, source: error.into() },
+        match fault {
+            OpenFault::InUse => Self::InUse { path },
+            OpenFault::Corrupt(what) => Self::Corrupt { path, what },
+            OpenFault::Foreign => Self::NotAStore { path },
+            OpenFault::Failed(source) => Self::Failed { path, source },
         }
     }
 }
 
 /// The database at `path`, which is made if nothing is there, and its `not_before`.
 pub(super) fn open(path: &Path, cache_bytes: usize) -> Result<(Database, Option<Timestamp>), OpenError> {
-    match fs::metadata(path) {
-        Ok(found) if found.len() == 0 => {
-            // One that redb would take for a new database: what was in it is lost.
-            return Err(OpenError::Corrupt { path: path.into(), what: "it is empty".into() });
-        }
-        Ok(_) => {}
-        Err(error) if error.kind() == ErrorKind::NotFound => create(path)?,
-        Err(error) => return Err(OpenError::failed(path, error)),
-    }
-    let database =
-        builder(cache_bytes).open(path).map_err(|error| OpenError::from_redb(path, error.into()))?;
+    let database = database::open(path, cache_bytes, make).map_err(|fault| OpenError::new(path, fault))?;
     let not_before = check(path, &database)?;
     Ok((database, not_before))
-}
-
-fn builder(cache_bytes: usize) -> Builder {
-    let mut builder = Database::builder();
-    // A damaged page would be trusted otherwise: a token that isn't found there would be "not enrolled", or worse have a watermark
-    // that it never had.
-    builder.set_cache_size(cache_bytes).set_check_integrity_on_open(true);
-    builder
 }
 
 fn check(path: &Path, database: &Database) -> Result<Option<Timestamp>, OpenError> {
@@ -114,7 +89,7 @@ fn check(path: &Path, database: &Database) -> Result<Option<Timestamp>, OpenErro
         Ok((schema, not_before(&meta)?))
     };
     let (schema, not_before) = read().map_err(|fault| match fault {
-        Fault::Database(error) => OpenError::from_redb(path, error),
+        Fault::Database(error) => OpenError::new(path, error.into()),
         Fault::Entry(what) => OpenError::Corrupt { path: path.into(), what },
     })?;
     match schema {
@@ -124,50 +99,9 @@ fn check(path: &Path, database: &Database) -> Result<Option<Timestamp>, OpenErro
     }
 }
 
-/// Makes an empty store.
-///
-/// Under another name first: whoever is killed on the way leaves nothing at `path` that couldn't be opened, and of two that
-/// make it at once, both find the same one there.
-fn create(path: &Path) -> Result<(), OpenError> {
-    let error = |error: io::Error| OpenError::failed(path, error);
-    let mut name =
-        path.file_name().ok_or_else(|| OpenError::failed(path, "it has no file name"))?.to_os_string();
-    let random = getrandom::u64().map_err(|_| OpenError::failed(path, "the system gave no random bytes"))?;
-    name.push(format!(".{random:016x}.new"));
-    let new = path.with_file_name(name);
-    let made =
-        make(&new).map_err(|error| OpenError::from_redb(path, error)).and_then(|()| {
-            match fs::hard_link(&new, path) {
-                Err(exists) if exists.kind() == ErrorKind::AlreadyExists => Ok(()),
-                linked => linked.map_err(error),
-            }
-        });
-    // Nobody needs it any more, and nothing depends on its being gone.
-    let _ = fs::remove_file(&new);
-    made?;
-    sync_directory(path).map_err(error)
-}
-
-fn make(path: &Path) -> Result<(), redb::Error> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create_new(true);
-    // What is in it lets nobody in, but says who logs in when.
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let file = options.open(path)?;
-    let backend = redb::backends::FileBackend::new(file)?;
-    let database = Database::builder().create_with_backend(backend)?;
-    let transaction = database.begin_write()?;
+/// Makes an empty store of an empty database.
+fn make(transaction: &WriteTransaction) -> Result<(), redb::Error> {
     transaction.open_table(ROWS)?;
     transaction.open_table(META)?.insert(SCHEMA, KNOWN_SCHEMA)?;
-    transaction.commit()?;
-    database.close()?;
-    File::open(path)?.sync_all()?;
     Ok(())
-}
-
-/// A name is durable once its directory is.
-fn sync_directory(path: &Path) -> io::Result<()> {
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    if cfg!(unix) { File::open(parent)?.sync_all() } else { Ok(()) }
 }
