@@ -11,6 +11,9 @@
 //! reading.rs     what a host's replies prove of its clock
 //! reference.rs   true time during the sweep, from several rounds
 //! report.rs      skew, flags, states, summaries; pair.rs: the two hosts that are farthest apart
+//! severity.rs    how much a state matters
+//! alarm.rs       what changed from sweep to sweep, and stayed
+//! history/       what sweeps found, in a file (feature `watch`)
 //! ```
 //!
 //! ```
@@ -36,15 +39,24 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub mod alarm;
+#[cfg(feature = "watch")]
+#[cfg_attr(docsrs, doc(cfg(feature = "watch")))]
+pub mod history;
 mod inventory;
 mod pair;
 mod reading;
 mod reference;
 mod report;
+mod severity;
 mod state;
 mod sweep;
 mod upstream;
 
+pub use alarm::{Alarm, Alarms, Condition, Standing, StandingError, Subject, Transition};
+#[cfg(feature = "watch")]
+#[cfg_attr(docsrs, doc(cfg(feature = "watch")))]
+pub use history::{History, HistoryError, Retention};
 pub use inventory::{
     Group, GroupId, Host, Inventory, InventoryBuilder, InventoryError, Labels, Measures, Thresholds,
 };
@@ -52,6 +64,7 @@ pub use pair::Pair;
 pub use reading::Reading;
 pub use reference::Reference;
 pub use report::{GroupSummary, HostReport, Identity, Margin, Report};
+pub use severity::Severity;
 pub use state::{Flag, Flags, State, Summary};
 pub use sweep::{Phase, Progress, SweepError, SweepOptions, sweep, sweep_over};
 pub use upstream::{Upstream, UpstreamError};

@@ -14,6 +14,7 @@ use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 
 use skewgate::clock::OffsetInterval;
+use skewgate::fleet::Severity;
 use skewgate::time::SignedDuration;
 
 /// The result in a word. Ordered: where several hold, the greatest counts.
@@ -42,6 +43,17 @@ impl Status {
             Self::Ok => GOOD,
             Self::Warning | Self::Unknown => DOUBTFUL,
             Self::Critical => BAD,
+        }
+    }
+}
+
+impl From<Severity> for Status {
+    fn from(severity: Severity) -> Self {
+        match severity {
+            Severity::Ok => Self::Ok,
+            Severity::Warning => Self::Warning,
+            Severity::Unknown => Self::Unknown,
+            Severity::Critical => Self::Critical,
         }
     }
 }

@@ -7,19 +7,13 @@ pub(crate) mod prometheus;
 pub(crate) mod svg;
 pub(crate) mod text;
 
-use skewgate::fleet::{Flag, Flags, Group, Host, HostReport, Report, State};
+use skewgate::fleet::{Flag, Flags, Group, Host, HostReport, Report, Severity, State};
 
 use super::{Bounded, Status, length};
 
 /// What flags come to for a monitoring system: what matters most counts, whatever the state is called.
 pub(crate) fn status(flags: Flags) -> Status {
-    let status = |flag| match flag {
-        Flag::Critical => Status::Critical,
-        Flag::Skewed | Flag::Unsynchronised | Flag::ForeignReference => Status::Warning,
-        Flag::Unreachable | Flag::Rejected | Flag::Inconclusive | Flag::ReferenceUnknown => Status::Unknown,
-        _ => Status::Ok,
-    };
-    flags.iter().map(status).max().unwrap_or(Status::Ok)
+    Severity::of(flags).into()
 }
 
 /// Why a host is not in sync, in a sentence; `None` where it is.
