@@ -37,6 +37,7 @@ async fn through_the_store(store: &RedisStore, key: &TokenKey, step: i64) -> Out
         step,
         drift: drift(),
         epoch: 0,
+        seen: loaded.seen(),
         nonce: step.get().to_le_bytes(),
         failure_limit: u32::MAX,
         authenticates: true,

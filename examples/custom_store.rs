@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use serde::{Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
-use skewgate::store::{Change, Loaded, Row, StateStore, StoreError, StoreFuture, Written, row};
+use skewgate::store::{Change, Loaded, Row, Seen, StateStore, StoreError, StoreFuture, Written, row};
 use skewgate::time::Timestamp;
 use skewgate::token::TokenKey;
 
@@ -31,6 +31,10 @@ impl FileStore {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(V::default()),
             Err(error) => Err(error),
         }
+    }
+
+    fn not_before(&self) -> io::Result<Option<Timestamp>> {
+        Ok(self.read::<Option<i64>>("not_before")?.map(Timestamp::from_unix_nanos))
     }
 
     /// A crash leaves the file of before or the changed one; what was answered is the changed one.
@@ -60,17 +64,18 @@ pub(crate) fn find(account: &Account, token: &str) -> io::Result<Row> {
 impl StateStore for FileStore {
     fn load<'a>(&'a self, key: &'a TokenKey) -> StoreFuture<'a, Loaded> {
         Box::pin(async move {
-            let not_before: Option<i64> = self.read("not_before").map_err(failed)?;
+            let not_before = self.not_before().map_err(failed)?;
             let row =
                 find(&self.read(&Self::file(key)).map_err(failed)?, key.token().as_str()).map_err(failed)?;
-            Ok(Loaded { row, not_before: not_before.map(Timestamp::from_unix_nanos), replaced: None })
+            Ok(Loaded { row, not_before, ..Loaded::default() })
         })
     }
 
     fn write<'a>(&'a self, key: &'a TokenKey, change: Change) -> StoreFuture<'a, Written> {
         let apply = move |account: &mut Account| {
             let mut row = find(account, key.token().as_str())?;
-            let written = change.apply(&mut row);
+            let now = Seen { not_before: self.not_before()?, ..Seen::default() };
+            let written = change.apply(&mut row, now);
             account.insert(key.token().as_str().into(), row::encode(&Row { budget: None, ..row }));
             account.insert(String::new(), row::encode(&Row { token: None, ..row }));
             Ok(written)

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use skewgate::block_on;
 use skewgate::otp::TimeStep;
-use skewgate::store::{Acceptance, Change, EmbeddedStore, StateStore, Written};
+use skewgate::store::{Acceptance, Change, EmbeddedStore, Seen, StateStore, Written};
 use skewgate::time::{SignedDuration, Timestamp};
 use skewgate::token::{Budget, Drift, TokenId, TokenKey, TokenState};
 
@@ -65,6 +65,7 @@ fn a_token_takes_less_than_160_bytes() {
             step,
             drift: drift(-90),
             epoch: epoch(number),
+            seen: Seen::default(),
             nonce: number.to_be_bytes(),
             failure_limit: u32::MAX,
             authenticates: true,

@@ -29,7 +29,7 @@ use std::time::Duration;
 
 use skewgate::block_on;
 use skewgate::otp::{Code, Match, OtpauthUri, Secret, TimeStep, Totp};
-use skewgate::store::{Acceptance, Change, MemoryStore, Row, Written};
+use skewgate::store::{Acceptance, Change, MemoryStore, Row, Seen, Written};
 use skewgate::time::sim::SimTime;
 use skewgate::time::{SignedDuration, TimeInterval, Timestamp};
 use skewgate::token::{Budget, Drift, Odds, Token, TokenId, TokenState};
@@ -338,11 +338,12 @@ impl Known {
             step,
             drift,
             epoch: 0,
+            seen: Seen::default(),
             nonce: [0; 8],
             failure_limit: u32::MAX,
             authenticates: true,
         };
-        (Change::Accept(acceptance).apply(&mut self.row) == Written::Done).then_some(())
+        (Change::Accept(acceptance).apply(&mut self.row, Seen::default()) == Written::Done).then_some(())
     }
 }
 
@@ -423,7 +424,7 @@ fn sprayed(days: i64) -> Vec<Vec<Odds>> {
             let Decision::Wrong { failure, .. } = judge(&admission, &nothing) else { panic!("it is wrong") };
             let day = usize::try_from((known.now - begin) / DAY).unwrap();
             each_day[day].push(Odds::of_guess(admission.window().width(), 2_148, 1));
-            assert_eq!(Change::Fail(failure).apply(&mut known.row), Written::Done);
+            assert_eq!(Change::Fail(failure).apply(&mut known.row, Seen::default()), Written::Done);
         } else {
             known.now += 60;
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 use skewgate::otp::{Code, Consecutive, Secret, TimeStep, Totp};
-use skewgate::store::{Acceptance, Change, Row, Written};
+use skewgate::store::{Acceptance, Change, Row, Seen, Written};
 use skewgate::time::{SignedDuration, TimeInterval, Timestamp};
 use skewgate::token::{Bucket, Budget, Drift, DriftModel, Measurement, TokenState};
 use skewgate::validator::Policy;
@@ -90,12 +90,13 @@ fuzz_target!(|attempts: Vec<Attempt>| {
                     step,
                     drift,
                     epoch: 0,
+                    seen: Seen::default(),
                     nonce: [0; 8],
                     failure_limit: u32::MAX,
                     authenticates: purpose == Purpose::LogIn,
                 });
-                assert_eq!(accept.apply(&mut row), Written::Done);
-                assert_eq!(accept.apply(&mut row), Written::Refused);
+                assert_eq!(accept.apply(&mut row, Seen::default()), Written::Done);
+                assert_eq!(accept.apply(&mut row, Seen::default()), Written::Refused);
             }
             Decision::Replay => {
                 // Only what is dead altogether is free of charge.
@@ -110,7 +111,7 @@ fuzz_target!(|attempts: Vec<Attempt>| {
                 assert!(steps.any(|last| Some(last) <= state.watermark && fits(last)), "a replay of nothing");
             }
             Decision::Wrong { failure, .. } => {
-                assert_eq!(Change::Fail(failure).apply(&mut row), Written::Done);
+                assert_eq!(Change::Fail(failure).apply(&mut row, Seen::default()), Written::Done);
                 let after = row.token.and_then(|state| state.watermark);
                 assert!(after >= state.watermark, "a step came back to life");
                 let charge = failure.charge;

@@ -13,6 +13,19 @@ pub struct Row {
     pub budget: Option<Budget>,
 }
 
+/// What a load saw of the store as a whole. What was decided from its row is written only while that is so.
+///
+/// Between the two, rows may have been restored, or another server may have taken over that lacks the last writes: there, a code that was
+/// used meanwhile and forgotten would be accepted once more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// [`Loaded::not_before`](super::Loaded::not_before).
+    pub not_before: Option<Timestamp>,
+    /// Which server keeps the rows, and since when it does, as the store likes to write it: another one where another one has taken over. Zeros
+    /// where there is only one.
+    pub lineage: [u8; 20],
+}
+
 /// A change of one row: [`apply`](Self::apply) says what it does, and every store does the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
@@ -27,9 +40,9 @@ pub enum Change {
     /// A failed attempt. It is never refused, neither for want of budget nor for what has changed since: a failure that has
     /// happened is paid for.
     Fail(Failure),
-    /// An accepted code, if it may still be.
+    /// An accepted code, if it may still be. Never where the store isn't the one that it was when that was decided.
     Accept(Acceptance),
-    /// Other digits or another period, if the token is still the one that it was decided for.
+    /// Other digits or another period, if the token and the store are still those that it was decided for.
     Renew(Renewal),
     /// An administrator's reset.
     Reset(Reset),
@@ -49,8 +62,8 @@ pub enum Written {
 }
 
 impl Change {
-    /// Changes `row`, or leaves it alone and says why.
-    pub fn apply(self, row: &mut Row) -> Written {
+    /// Changes `row`, or leaves it alone and says why. `now` is what a load would see of the store at this moment.
+    pub fn apply(self, row: &mut Row, now: Seen) -> Written {
         if let Self::Enrol { state, budget } = self {
             if row.token.is_some() {
                 return Written::Refused;
@@ -64,13 +77,25 @@ impl Change {
         match self {
             Self::Enrol { .. } => Written::Refused,
             Self::Fail(failure) => failure.apply(state, budget),
-            Self::Accept(acceptance) => acceptance.apply(state, budget),
-            Self::Renew(renewal) => renewal.apply(state, budget),
+            Self::Accept(acceptance) => acceptance.apply(state, budget, now),
+            Self::Renew(renewal) => renewal.apply(state, now),
             Self::Reset(reset) => reset.apply(state, budget),
             Self::Remove => {
                 row.token = None;
                 Written::Done
             }
+        }
+    }
+}
+
+impl Change {
+    /// What the store must still be for this to happen: of an acceptance and a renewal, what they were decided from.
+    #[must_use]
+    pub const fn seen(&self) -> Option<Seen> {
+        match self {
+            Self::Accept(acceptance) => Some(acceptance.seen),
+            Self::Renew(renewal) => Some(renewal.seen),
+            Self::Enrol { .. } | Self::Fail(_) | Self::Reset(_) | Self::Remove => None,
         }
     }
 }
@@ -108,7 +133,7 @@ impl Failure {
 }
 
 /// What accepted codes change: the watermark moves up to `step`, and drift and nonce with it, if it is below `first` (or
-/// there is none), the epoch is still `epoch`, and fewer than `failure_limit` attempts have failed since the last success. The
+/// there is none), the epoch is still `epoch`, the store what was `seen` of it, and fewer than `failure_limit` attempts have failed since the last success. The
 /// buckets stay as they are: a success refunds nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Acceptance {
@@ -121,6 +146,8 @@ pub struct Acceptance {
     pub drift: Drift,
     /// The enrolment under which it was decided.
     pub epoch: u64,
+    /// The store from which it was decided.
+    pub seen: Seen,
     /// By which whoever decided it knows its own write again.
     pub nonce: [u8; 8],
     /// As many failures in a row lock the account: others may have failed since the row was loaded. `u32::MAX` where there is
@@ -131,9 +158,10 @@ pub struct Acceptance {
 }
 
 impl Acceptance {
-    fn apply(self, state: &mut TokenState, budget: &mut Budget) -> Written {
+    fn apply(self, state: &mut TokenState, budget: &mut Budget, now: Seen) -> Written {
         // `None` is less than every step.
-        if state.epoch != self.epoch
+        if self.seen != now
+            || state.epoch != self.epoch
             || state.watermark >= Some(self.first)
             || budget.failures() >= self.failure_limit
         {
@@ -150,20 +178,22 @@ impl Acceptance {
 }
 
 /// A token whose digits or period changed: its steps are counted anew. It happens if the watermark is still
-/// what it was when that was decided, and the epoch.
+/// what it was when that was decided, and the epoch, and the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Renewal {
     /// The enrolment that it was decided under.
     pub epoch: u64,
     /// The watermark that it was decided with, in the old steps.
     pub watermark: Option<TimeStep>,
+    /// The store from which it was decided.
+    pub seen: Seen,
     /// What is known from now on, with an epoch of its own.
     pub state: TokenState,
 }
 
 impl Renewal {
-    fn apply(self, state: &mut TokenState, _: &mut Budget) -> Written {
-        if (state.epoch, state.watermark) != (self.epoch, self.watermark) {
+    fn apply(self, state: &mut TokenState, now: Seen) -> Written {
+        if (state.epoch, state.watermark, now) != (self.epoch, self.watermark, self.seen) {
             return Written::Refused;
         }
         *state = self.state;

@@ -140,7 +140,7 @@ impl EmbeddedStore {
         let not_before = self.writer.not_before()?;
         let read =
             || -> Result<_, Fault> { table::read(&self.database.begin_read()?.open_table(ROWS)?, key) };
-        Ok(Loaded { row: read()?, not_before, replaced: None })
+        Ok(Loaded { row: read()?, not_before, ..Loaded::default() })
     }
 }
 

@@ -9,7 +9,7 @@ use crate::sync::{Mutex, MutexGuard};
 use crate::time::Timestamp;
 use crate::token::{Budget, TokenId, TokenKey, TokenState};
 
-use super::{Change, Loaded, ManageStore, Record, Row, StateStore, StoreFuture, Written};
+use super::{Change, Loaded, ManageStore, Record, Row, Seen, StateStore, StoreFuture, Written};
 
 /// Enough that logins on a few dozen cores seldom meet at one lock, few enough to cost nothing.
 const SHARDS: usize = 64;
@@ -125,21 +125,22 @@ impl StateStore for MemoryStore {
     fn load<'a>(&'a self, key: &'a TokenKey) -> StoreFuture<'a, Loaded> {
         Box::pin(async move {
             let row = self.shard(key).get(key.budget()).map(|account| account.row(key)).unwrap_or_default();
-            Ok(Loaded { row, not_before: *lock(&self.not_before), replaced: None })
+            Ok(Loaded { row, not_before: *lock(&self.not_before), ..Loaded::default() })
         })
     }
 
     fn write<'a>(&'a self, key: &'a TokenKey, change: Change) -> StoreFuture<'a, Written> {
         Box::pin(async move {
             let mut shard = self.shard(key);
+            let now = Seen { not_before: *lock(&self.not_before), ..Seen::default() };
             if let Some(account) = shard.get_mut(key.budget()) {
                 let mut row = account.row(key);
-                let written = change.apply(&mut row);
+                let written = change.apply(&mut row, now);
                 account.keep(key, row);
                 return Ok(written);
             }
             let mut row = Row::default();
-            let written = change.apply(&mut row);
+            let written = change.apply(&mut row, now);
             if row != Row::default() {
                 shard.entry(key.budget().clone()).or_default().keep(key, row);
             }

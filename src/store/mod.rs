@@ -23,7 +23,7 @@ pub mod redis;
 #[cfg(feature = "embedded")]
 pub mod row;
 
-pub use change::{Acceptance, Change, Failure, Renewal, Reset, Row, Written};
+pub use change::{Acceptance, Change, Failure, Renewal, Reset, Row, Seen, Written};
 #[cfg(feature = "embedded")]
 pub use embedded::EmbeddedStore;
 pub use error::StoreError;
@@ -96,6 +96,9 @@ pub trait StateStore: Send + Sync {
 
     /// Changes the row as it is now by [`Change::apply`], both its parts in one atomic step.
     ///
+    /// What an acceptance or a renewal [has seen](Seen) of the store is compared with what it is when this is written: what a write sees that begins
+    /// after [`set_not_before`](Self::set_not_before) was answered is its moment.
+    ///
     /// # Errors
     ///
     /// [`StoreError`] where it isn't known whether that has happened.
@@ -123,9 +126,19 @@ pub struct Loaded {
     pub row: Row,
     /// For every token of this store: codes that could have been used by then may have been, whatever the rows say.
     pub not_before: Option<Timestamp>,
+    /// Who has answered, where several servers may take each other's place: see [`Seen::lineage`].
+    pub lineage: [u8; 20],
     /// The store has noticed that it isn't the one that it was. The validator answers with [`StateStore::set_not_before`]
     /// before it judges anything.
     pub replaced: Option<Replaced>,
+}
+
+impl Loaded {
+    /// What this has seen of the whole store: for changes that are decided from it.
+    #[must_use]
+    pub const fn seen(&self) -> Seen {
+        Seen { not_before: self.not_before, lineage: self.lineage }
+    }
 }
 
 /// In which way a store isn't the one that it was.

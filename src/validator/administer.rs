@@ -2,12 +2,12 @@
 
 use crate::event::Outcome;
 use crate::otp::TimeStep;
-use crate::store::{Change, Renewal, Reset, StoreError, Written};
-use crate::time::{SignedDuration, Timestamp};
+use crate::store::{Change, Renewal, Replaced, Reset, StoreError, Written};
+use crate::time::Timestamp;
 use crate::token::{Budget, Token, TokenState};
-use crate::window::{RESYNCHRONISATION_SLACK, Window};
+use crate::window::Window;
 
-use super::shell::{check_parameters, epoch, nonce};
+use super::shell::{check_parameters, dead_until, epoch, nonce};
 use super::{ClockFault, Inner, TokenFault, Trace, Validator};
 
 /// How often a reset is computed anew because the token was used meanwhile.
@@ -127,8 +127,13 @@ impl Inner {
         let (policy, totp) = (self.policy.window(), token.totp());
         let fresh = || epoch(totp).map_err(|_| AdministerError::NoRandomness);
         for _ in 0..TRIES {
-            let row = self.store.load(token.key()).await?.row;
-            let state = row.token.ok_or(AdministerError::NotEnrolled)?;
+            let loaded = self.store.load(token.key()).await?;
+            if let Some(replaced) = loaded.replaced {
+                let now = self.agreed_now(trace).map_err(AdministerError::ClockUntrusted)?;
+                self.store.set_not_before(dead_until(replaced, &now)).await?;
+                continue;
+            }
+            let state = loaded.row.token.ok_or(AdministerError::NotEnrolled)?;
             check_parameters(&state, totp).map_err(AdministerError::TokenUnsuited)?;
             let top = Window::newest_until(policy, totp.period(), totp.t0(), now.latest(), &state.drift);
             let lowered = TokenState {
@@ -138,7 +143,8 @@ impl Inner {
                 ..state
             };
             // Only if the row is still what it was computed from: since then a code may have been used that lies above.
-            let lower = Renewal { epoch: state.epoch, watermark: state.watermark, state: lowered };
+            let (epoch, watermark, seen) = (state.epoch, state.watermark, loaded.seen());
+            let lower = Renewal { epoch, watermark, seen, state: lowered };
             match self.store.write(token.key(), Change::Renew(lower)).await? {
                 Written::Done => {}
                 Written::Refused => continue,
@@ -156,7 +162,7 @@ impl Inner {
 
     async fn restored(&self, trace: &mut Trace) -> Result<Timestamp, AdministerError> {
         let now = self.agreed_now(trace).map_err(AdministerError::ClockUntrusted)?;
-        let moment = now.latest() + SignedDuration::from(RESYNCHRONISATION_SLACK);
+        let moment = dead_until(Replaced::Restored, &now);
         self.store.set_not_before(moment).await?;
         Ok(moment)
     }

@@ -53,9 +53,9 @@ impl Inner {
         }
         let turn = self.turns.queue(from.key().budget(), attempt.client()).ok_or(Reason::Busy)?;
         turn.come().await;
-        let Some(standing) = Standing::of(&self.load(from, trace).await?) else {
-            return Err(Reason::NotEnrolled.into());
-        };
+        let loaded = self.load(from, trace).await?;
+        let Some(standing) = Standing::of(&loaded) else { return Err(Reason::NotEnrolled.into()) };
+        let seen = loaded.seen();
         let old = standing.token;
         // Done before, and its caller didn't hear of it: it is done again, with codes that come next.
         let from = if check_parameters(&old, to.totp()).is_ok() { to } else { from };
@@ -73,12 +73,12 @@ impl Inner {
             Decision::Accept { step, drift, .. } => {
                 let state =
                     TokenState { epoch: epoch(to.totp())?, watermark: Some(step), nonce: nonce()?, drift };
-                let renewal = Renewal { epoch: old.epoch, watermark: old.watermark, state };
+                let renewal = Renewal { epoch: old.epoch, watermark: old.watermark, seen, state };
                 if self.store.write(from.key(), Change::Renew(renewal)).await? == Written::Done {
                     return Ok((step, drift));
                 }
                 // Somebody was faster, or it was this very write whose answer was lost.
-                let kept = self.store.load(from.key()).await?.row.token;
+                let kept = self.load_again(from, seen, trace).await?.token;
                 if kept.is_some_and(|kept| (kept.epoch, kept.nonce) == (state.epoch, state.nonce)) {
                     Ok((step, drift))
                 } else {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::event::SecurityEvent;
 use crate::otp::{TimeStep, Totp};
-use crate::store::{Acceptance, Change, Failure, Loaded, Replaced, Written};
+use crate::store::{Acceptance, Change, Failure, Loaded, Replaced, Row, Seen, Written};
 use crate::time::{SignedDuration, TimeInterval, Timestamp};
 use crate::token::{Budget, Drift, Token, TokenId, TokenState};
 use crate::window::RESYNCHRONISATION_SLACK;
@@ -45,11 +45,12 @@ impl Inner {
                     step,
                     drift,
                     epoch: standing.token.epoch,
+                    seen: loaded.seen(),
                     nonce: nonce()?,
                     failure_limit: self.policy.failure_limit().map_or(u32::MAX, u32::from),
                     authenticates: purpose == Purpose::LogIn,
                 };
-                self.accept(token, acceptance).await?;
+                self.accept(token, acceptance, trace).await?;
                 Ok((step, drift))
             }
             Decision::Replay => Err(Reason::Replay.into()),
@@ -61,7 +62,7 @@ impl Inner {
     }
 
     /// Writes an acceptance; an error unless this attempt is the one that moved the watermark.
-    async fn accept(&self, token: &Token, acceptance: Acceptance) -> Result<(), Reason> {
+    async fn accept(&self, token: &Token, acceptance: Acceptance, trace: &mut Trace) -> Result<(), Reason> {
         if self.store.write(token.key(), Change::Accept(acceptance)).await? == Written::Done {
             return Ok(());
         }
@@ -73,7 +74,7 @@ impl Inner {
                 && state.epoch == acceptance.epoch
                 && state.watermark >= Some(acceptance.step)
         };
-        let row = self.store.load(token.key()).await?.row;
+        let row = self.load_again(token, acceptance.seen, trace).await?;
         if row.token.is_some_and(own) {
             return Ok(());
         }
@@ -83,6 +84,18 @@ impl Inner {
             }
             _ => Err(Reason::Replay),
         }
+    }
+
+    /// The row as it is after a change was refused that was decided from what was `seen` before: whether the store is another one
+    /// by now, which explains the refusal, and no code was used by it.
+    pub(super) async fn load_again(
+        &self,
+        token: &Token,
+        seen: Seen,
+        trace: &mut Trace,
+    ) -> Result<Row, Reason> {
+        let loaded = self.load(token, trace).await?;
+        if loaded.seen() == seen { Ok(loaded.row) } else { Err(Reason::StoreReplaced) }
     }
 
     /// Writes a failure.
@@ -108,13 +121,8 @@ impl Inner {
     pub(super) async fn load(&self, token: &Token, trace: &mut Trace) -> Result<Loaded, Reason> {
         let loaded = self.store.load(token.key()).await?;
         let Some(replaced) = loaded.replaced else { return Ok(loaded) };
-        let now = self.agreed_now(trace).map_err(Reason::ClockUntrusted)?.latest();
-        let moment = match replaced {
-            Replaced::Failover => now,
-            // A token may have been resynchronised since the rows were saved, and have used codes up to there.
-            Replaced::Restored => now + SignedDuration::from(RESYNCHRONISATION_SLACK),
-        };
-        self.store.set_not_before(moment).await?;
+        let now = self.agreed_now(trace).map_err(Reason::ClockUntrusted)?;
+        self.store.set_not_before(dead_until(replaced, &now)).await?;
         Err(Reason::StoreReplaced)
     }
 
@@ -191,6 +199,15 @@ impl Inner {
             }
         }
         Ok(())
+    }
+}
+
+/// Up to when codes may have been used that a store which was [replaced](Replaced) knows nothing of.
+pub(super) fn dead_until(replaced: Replaced, now: &TimeInterval) -> Timestamp {
+    match replaced {
+        Replaced::Failover => now.latest(),
+        // A token may have been resynchronised since the rows were saved, and have used codes up to there.
+        Replaced::Restored => now.latest() + SignedDuration::from(RESYNCHRONISATION_SLACK),
     }
 }
 

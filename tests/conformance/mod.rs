@@ -27,7 +27,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use skewgate::otp::TimeStep;
-use skewgate::store::{Acceptance, Change, Failure, Loaded, ManageStore, Record, Written};
+use skewgate::store::{
+    Acceptance, Change, Failure, Loaded, ManageStore, Record, Renewal, Seen, StoreError, Written,
+};
 use skewgate::time::{SignedDuration, Timestamp};
 use skewgate::token::{Bucket, Budget, Charge, Drift, Odds, TokenId, TokenKey, TokenState};
 use tokio::runtime::{Builder, Runtime};
@@ -75,6 +77,7 @@ macro_rules! conformance {
             $crate::conformance::conformance!(@law $marks $make, races::one_of_many_renewals_wins);
             $crate::conformance::conformance!(@law $marks $make, races::what_was_answered_is_seen_by_all);
             $crate::conformance::conformance!(@law $marks $make, races::not_before_never_goes_back);
+            $crate::conformance::conformance!(@law $marks $make, races::nothing_is_accepted_that_was_decided_before_a_restore);
             $crate::conformance::conformance!(@law $marks $make, drops::a_dropped_future_did_all_or_nothing);
             $crate::conformance::conformance!(@law $marks $make, scans::a_scan_shows_each_token_once);
             $crate::conformance::conformance!(@law $marks $make, restarts::what_was_answered_is_there_after_a_restart);
@@ -123,13 +126,32 @@ async fn at_once(
     let tasks: Vec<_> = changes
         .into_iter()
         .zip(handles.iter().cycle().cloned())
-        .map(|((key, change), store)| tokio::spawn(async move { store.write(&key, change).await.unwrap() }))
+        .map(|((key, change), store)| tokio::spawn(async move { write(&store, &key, change).await.unwrap() }))
         .collect();
     let mut written = Vec::new();
     for task in tasks {
         written.push(task.await.unwrap());
     }
     written
+}
+
+/// `change` as decided from what the store is now.
+async fn decided(store: &Arc<dyn ManageStore>, key: &TokenKey, change: Change) -> Change {
+    let Some(_) = change.seen() else { return change };
+    having_seen(load(store, key).await.seen(), change)
+}
+
+fn having_seen(seen: Seen, change: Change) -> Change {
+    match change {
+        Change::Accept(acceptance) => Change::Accept(Acceptance { seen, ..acceptance }),
+        Change::Renew(renewal) => Change::Renew(Renewal { seen, ..renewal }),
+        other => other,
+    }
+}
+
+/// As a validator does: decided from a load.
+async fn write(store: &Arc<dyn ManageStore>, key: &TokenKey, change: Change) -> Result<Written, StoreError> {
+    store.write(key, decided(store, key, change).await).await
 }
 
 async fn load(store: &Arc<dyn ManageStore>, key: &TokenKey) -> Loaded {
@@ -189,6 +211,7 @@ fn acceptance(number: u64, nonce: u64) -> Acceptance {
         step: step(number),
         drift: drift(number),
         epoch: EPOCH,
+        seen: Seen::default(),
         nonce: nonce.to_le_bytes(),
         failure_limit: u32::MAX,
         authenticates: true,

@@ -18,7 +18,7 @@ impl Model {
 
     pub(super) fn write(&mut self, key: &TokenKey, change: Change) -> Written {
         let mut row = self.row(key);
-        let written = change.apply(&mut row);
+        let written = change.apply(&mut row, change.seen().unwrap_or_default());
         match row.token {
             Some(state) => self.tokens.insert(key.clone(), state),
             None => self.tokens.remove(key),

@@ -85,9 +85,9 @@ pub(crate) async fn names_that_look_alike_are_others(place: Arc<dyn Place>) {
     let keys: Vec<_> = names.iter().map(|name| key(name)).chain(pairs).chain(joined).collect();
     for (number, key) in (0_u64..).zip(&keys) {
         let enrol = Change::Enrol { state: state(number), budget: Budget::full(NOW) };
-        assert_eq!(store.write(key, enrol).await.unwrap(), Written::Done, "{key:?}");
+        assert_eq!(write(&store, key, enrol).await.unwrap(), Written::Done, "{key:?}");
         assert_eq!(
-            store.write(key, Change::Fail(failure(Bucket::Blind, number))).await.unwrap(),
+            write(&store, key, Change::Fail(failure(Bucket::Blind, number))).await.unwrap(),
             Written::Done
         );
         model.write(key, enrol);
@@ -102,16 +102,16 @@ pub(crate) async fn names_that_look_alike_are_others(place: Arc<dyn Place>) {
 pub(crate) async fn a_token_on_another_budget_is_another_token(place: Arc<dyn Place>) {
     let store = place.open().await;
     let (own, elsewhere) = (key("token"), shared("token", "account"));
-    assert_eq!(store.write(&own, enrol()).await.unwrap(), Written::Done);
+    assert_eq!(write(&store, &own, enrol()).await.unwrap(), Written::Done);
     assert_eq!(load(&store, &elsewhere).await.row, Default::default(), "neither a token nor a budget");
     for change in [Change::Fail(failure(Bucket::Blind, 0)), Change::Accept(acceptance(11, 0)), Change::Remove]
     {
-        assert_eq!(store.write(&elsewhere, change).await.unwrap(), Written::Missing);
+        assert_eq!(write(&store, &elsewhere, change).await.unwrap(), Written::Missing);
     }
-    assert_eq!(store.write(&elsewhere, enrol()).await.unwrap(), Written::Done);
-    assert_eq!(store.write(&elsewhere, Change::Accept(acceptance(11, 0))).await.unwrap(), Written::Done);
+    assert_eq!(write(&store, &elsewhere, enrol()).await.unwrap(), Written::Done);
+    assert_eq!(write(&store, &elsewhere, Change::Accept(acceptance(11, 0))).await.unwrap(), Written::Done);
     assert_eq!(load(&store, &own).await.row.token, Some(state(EPOCH)), "as it was");
-    assert_eq!(store.write(&elsewhere, Change::Remove).await.unwrap(), Written::Done);
+    assert_eq!(write(&store, &elsewhere, Change::Remove).await.unwrap(), Written::Done);
     assert_eq!(load(&store, &own).await.row.token, Some(state(EPOCH)), "still there");
 }
 
@@ -125,7 +125,7 @@ pub(crate) async fn tokens_of_one_budget_share_it(place: Arc<dyn Place>) {
     ] {
         let price = Change::Fail(failure(Bucket::Blind, 0));
         for (key, change) in [(&first, enrol()), (&first, price), (&second, enrol()), (&second, price)] {
-            assert_eq!(store.write(key, change).await.unwrap(), Written::Done, "{key:?} {change:?}");
+            assert_eq!(write(&store, key, change).await.unwrap(), Written::Done, "{key:?} {change:?}");
         }
         let charge = failure(Bucket::Blind, 0).charge;
         let owed = Budget::full(NOW).charge(charge, NOW).charge(charge, NOW);
@@ -135,8 +135,8 @@ pub(crate) async fn tokens_of_one_budget_share_it(place: Arc<dyn Place>) {
 
         // Two failed, one on each: the limit of two holds for both.
         let limited = Acceptance { failure_limit: 2, ..acceptance(11, 0) };
-        assert_eq!(store.write(&second, Change::Accept(limited)).await.unwrap(), Written::Refused);
-        assert_eq!(store.write(&second, Change::Accept(acceptance(11, 0))).await.unwrap(), Written::Done);
+        assert_eq!(write(&store, &second, Change::Accept(limited)).await.unwrap(), Written::Refused);
+        assert_eq!(write(&store, &second, Change::Accept(acceptance(11, 0))).await.unwrap(), Written::Done);
         assert_eq!(
             load(&store, &first).await.row.budget,
             Some(owed),
@@ -148,11 +148,11 @@ pub(crate) async fn tokens_of_one_budget_share_it(place: Arc<dyn Place>) {
             "and leaves the other token alone"
         );
 
-        assert_eq!(store.write(&first, Change::Remove).await.unwrap(), Written::Done);
+        assert_eq!(write(&store, &first, Change::Remove).await.unwrap(), Written::Done);
         let left = load(&store, &first).await.row;
         assert_eq!((left.token, left.budget), (None, Some(owed)), "what was paid stays paid");
-        assert_eq!(store.write(&second, Change::Remove).await.unwrap(), Written::Done);
-        assert_eq!(store.write(&first, enrol()).await.unwrap(), Written::Done);
+        assert_eq!(write(&store, &second, Change::Remove).await.unwrap(), Written::Done);
+        assert_eq!(write(&store, &first, enrol()).await.unwrap(), Written::Done);
         assert_eq!(load(&store, &first).await.row.budget, Some(owed), "who comes back finds it");
     }
 }

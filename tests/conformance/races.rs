@@ -1,11 +1,11 @@
 //! Many at once.
 
 use super::*;
-use skewgate::store::{Renewal, Reset};
+use skewgate::store::Reset;
 
 async fn enrolled(place: &dyn Place, key: &TokenKey) -> Vec<Arc<dyn ManageStore>> {
     let handles = handles(place).await;
-    assert_eq!(handles[0].write(key, enrol()).await.unwrap(), Written::Done);
+    assert_eq!(write(&handles[0], key, enrol()).await.unwrap(), Written::Done);
     handles
 }
 
@@ -61,7 +61,7 @@ pub(crate) async fn acceptances_only_move_the_watermark_up(place: Arc<dyn Place>
 pub(crate) async fn all_failures_are_paid_and_all_that_is_burnt_is_dead(place: Arc<dyn Place>) {
     let (first, second) = (shared("first", "account"), shared("second", "account"));
     let handles = enrolled(&*place, &first).await;
-    assert_eq!(handles[0].write(&second, enrol()).await.unwrap(), Written::Done);
+    assert_eq!(write(&handles[0], &second, enrol()).await.unwrap(), Written::Done);
     let mut owed = Budget::full(NOW);
     let changes: Vec<_> = (0..3 * TASKS)
         .map(|at| {
@@ -98,11 +98,11 @@ pub(crate) async fn all_failures_are_paid_and_all_that_is_burnt_is_dead(place: A
     let newest = 1_000 + TASKS - 1;
     assert_eq!(load(&handles[0], &first).await.row.token.unwrap().watermark, Some(step(newest)));
     assert_eq!(
-        handles[0].write(&first, Change::Accept(acceptance(newest, 0))).await.unwrap(),
+        write(&handles[0], &first, Change::Accept(acceptance(newest, 0))).await.unwrap(),
         Written::Refused
     );
     assert_eq!(
-        handles[0].write(&first, Change::Accept(acceptance(newest + 1, 0))).await.unwrap(),
+        write(&handles[0], &first, Change::Accept(acceptance(newest + 1, 0))).await.unwrap(),
         Written::Done
     );
 }
@@ -110,7 +110,7 @@ pub(crate) async fn all_failures_are_paid_and_all_that_is_burnt_is_dead(place: A
 /// Decided on before the token was renewed, reset, or removed and enrolled again: by then its steps may be others.
 pub(crate) async fn a_failure_of_another_enrolment_pays_and_burns_nothing(place: Arc<dyn Place>) {
     let renewed = TokenState { epoch: 100, watermark: Some(step(3)), ..state(0) };
-    let renewal = Renewal { epoch: EPOCH, watermark: Some(step(10)), state: renewed };
+    let renewal = Renewal { epoch: EPOCH, watermark: Some(step(10)), seen: Seen::default(), state: renewed };
     let reset = Reset { top: step(3), epoch: 100, budget: Budget::full(NOW) };
     let again = Change::Enrol { state: renewed, budget: Budget::full(NOW) };
     for (number, changes) in
@@ -121,7 +121,7 @@ pub(crate) async fn a_failure_of_another_enrolment_pays_and_burns_nothing(place:
         for key in [key(&format!("own {number}")), shared(&format!("token {number}"), "account")] {
             let handles = enrolled(&*place, &key).await;
             for change in changes {
-                assert_eq!(handles[0].write(&key, *change).await.unwrap(), Written::Done);
+                assert_eq!(write(&handles[0], &key, *change).await.unwrap(), Written::Done);
             }
             let before = load(&handles[0], &key).await.row;
             assert_eq!(before.token.unwrap().watermark, Some(step(3)), "{changes:?}");
@@ -165,7 +165,8 @@ pub(crate) async fn one_of_many_renewals_wins(place: Arc<dyn Place>) {
     // Half of them want to renew, half accept a code of the token as it was: at most one of all succeeds.
     let all = (0..TASKS).map(|at| {
         let renewed = TokenState { epoch: 100 + at, watermark: Some(step(0)), ..state(0) };
-        let renewal = Renewal { epoch: EPOCH, watermark: Some(step(10)), state: renewed };
+        let renewal =
+            Renewal { epoch: EPOCH, watermark: Some(step(10)), seen: Seen::default(), state: renewed };
         (key.clone(), if at % 2 == 0 { Change::Renew(renewal) } else { Change::Accept(acceptance(11, at)) })
     });
     let written = at_once(&handles, all).await;
@@ -187,11 +188,11 @@ pub(crate) async fn what_was_answered_is_seen_by_all(place: Arc<dyn Place>) {
             let handles = handles.clone();
             tokio::spawn(async move {
                 let key = shared(&format!("token {number}"), &format!("account {}", number % 5));
-                handles[0].write(&key, enrol()).await.unwrap();
+                write(&handles[0], &key, enrol()).await.unwrap();
                 for round in 11..31 {
                     let at = round as usize % handles.len();
                     let written =
-                        handles[at].write(&key, Change::Accept(acceptance(round, round))).await.unwrap();
+                        write(&handles[at], &key, Change::Accept(acceptance(round, round))).await.unwrap();
                     assert_eq!(written, Written::Done);
                     for store in &handles {
                         let kept = load(store, &key).await.row.token.unwrap();
@@ -209,7 +210,7 @@ pub(crate) async fn what_was_answered_is_seen_by_all(place: Arc<dyn Place>) {
 pub(crate) async fn not_before_never_goes_back(place: Arc<dyn Place>) {
     let handles = handles(&*place).await;
     let (known, unknown) = (key("known"), key("unknown"));
-    handles[0].write(&known, enrol()).await.unwrap();
+    write(&handles[0], &known, enrol()).await.unwrap();
     assert_eq!(load(&handles[0], &known).await.not_before, None);
     for (moment, expected) in
         [(i64::MIN, i64::MIN), (-5, -5), (-6, -5), (0, 0), (7, 7), (6, 7), (i64::MIN, 7), (7, 7)]
@@ -243,4 +244,46 @@ pub(crate) async fn not_before_never_goes_back(place: Arc<dyn Place>) {
     handles[0].set_not_before(Timestamp::from_unix_nanos(i64::MAX)).await.unwrap();
     assert_eq!(load(&handles[0], &known).await.not_before, Some(Timestamp::from_unix_nanos(i64::MAX)));
     assert_eq!(load(&handles[0], &known).await.row.token, Some(state(EPOCH)), "rows stay as they are");
+}
+
+/// An attempt that has read its row, and writes after everything was declared restored, or after another server took over.
+pub(crate) async fn nothing_is_accepted_that_was_decided_before_a_restore(place: Arc<dyn Place>) {
+    let price = Change::Fail(failure(Bucket::Blind, 0));
+    for (number, key) in [key("own"), shared("token", "account")].iter().enumerate() {
+        let handles = enrolled(&*place, key).await;
+        let renewed = TokenState { epoch: 100, watermark: Some(step(3)), ..state(0) };
+        let renewal =
+            Renewal { epoch: EPOCH, watermark: Some(step(10)), seen: Seen::default(), state: renewed };
+        let changes = [Change::Accept(acceptance(11, 0)), Change::Renew(renewal)];
+        for store in &handles {
+            let before = load(store, key).await;
+            let mut other = before.seen();
+            other.lineage[15] ^= 1;
+            for change in changes {
+                let refused = store.write(key, having_seen(other, change)).await.unwrap();
+                assert_eq!(refused, Written::Refused, "{change:?} at another server");
+            }
+            assert_eq!(load(store, key).await.row, before.row);
+        }
+        for (at, change) in changes.into_iter().enumerate() {
+            for (which, store) in handles.iter().enumerate() {
+                let late = decided(store, key, change).await;
+                let moment =
+                    Timestamp::from_unix_nanos(i64::try_from(100 * number + 10 * at + which).unwrap());
+                handles[(which + 1) % handles.len()].set_not_before(moment).await.unwrap();
+                match store.write(key, late).await {
+                    Ok(written) => assert_eq!(written, Written::Refused, "{late:?}"),
+                    // It isn't known what was written: a refusal, too, of a code that may be used now.
+                    Err(StoreError::Failed { .. }) => {}
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        }
+        assert_eq!(write(&handles[0], key, price).await.unwrap(), Written::Done, "what has failed is owed");
+        let now = load(&handles[0], key).await.row.token.unwrap();
+        if now.epoch == EPOCH {
+            let next = Change::Accept(acceptance(12, 0));
+            assert_eq!(write(&handles[0], key, next).await.unwrap(), Written::Done, "what is decided now");
+        }
+    }
 }

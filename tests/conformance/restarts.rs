@@ -11,7 +11,7 @@ pub(crate) async fn what_was_answered_is_there_after_a_restart(place: Arc<dyn Pl
     let mut store = place.open().await;
     let mut model = Model::default();
     if !store.survives_restart() {
-        store.write(&key("token"), enrol()).await.unwrap();
+        write(&store, &key("token"), enrol()).await.unwrap();
         drop(store);
         // It must not say so and then remember by chance: a validator gives such stores' tokens less to guess with.
         assert_eq!(scan(&place.open().await).await, []);
@@ -30,7 +30,7 @@ pub(crate) async fn what_was_answered_is_there_after_a_restart(place: Arc<dyn Pl
                 Change::Fail(failure(Bucket::Blind, number)),
                 Change::Accept(acceptance(1 << 40, number)),
             ] {
-                match store.write(&key, change).await {
+                match write(&store, &key, change).await {
                     Ok(written) => assert_eq!(written, model.write(&key, change), "{change:?}"),
                     Err(StoreError::OutOfRange { .. }) => {}
                     Err(error) => panic!("{error}"),
@@ -38,7 +38,7 @@ pub(crate) async fn what_was_answered_is_there_after_a_restart(place: Arc<dyn Pl
             }
             if number % 5 == 0 {
                 assert_eq!(
-                    store.write(&key, Change::Remove).await.unwrap(),
+                    write(&store, &key, Change::Remove).await.unwrap(),
                     model.write(&key, Change::Remove)
                 );
             }

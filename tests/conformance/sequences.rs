@@ -51,7 +51,7 @@ async fn check(
     let mut model = Model::default();
     for (which, change) in changes {
         let key = which.get(keys);
-        match store.write(key, *change).await {
+        match write(store, key, *change).await {
             Ok(written) => prop_assert_eq!(written, model.write(key, *change), "{:?} {:?}", key, change),
             Err(StoreError::OutOfRange { .. }) => prop_assert!(may_be_refused(change), "{:?}", change),
             Err(error) => prop_assert!(false, "{} at {:?}", error, change),

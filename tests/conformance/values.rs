@@ -71,11 +71,22 @@ pub(super) fn any_change() -> BoxedStrategy<Change> {
     let accept = (time_step(), time_step(), any_drift(), epoch(), nonce(), count(), any::<bool>()).prop_map(
         |(first, step, drift, epoch, nonce, failure_limit, authenticates)| {
             let (first, step) = (first.min(step), first.max(step));
-            Change::Accept(Acceptance { first, step, drift, epoch, nonce, failure_limit, authenticates })
+            Change::Accept(Acceptance {
+                first,
+                step,
+                drift,
+                epoch,
+                nonce,
+                failure_limit,
+                authenticates,
+                seen: Seen::default(),
+            })
         },
     );
-    let renew = (epoch(), proptest::option::of(time_step()), any_state())
-        .prop_map(|(epoch, watermark, state)| Change::Renew(Renewal { epoch, watermark, state }));
+    let renew =
+        (epoch(), proptest::option::of(time_step()), any_state()).prop_map(|(epoch, watermark, state)| {
+            Change::Renew(Renewal { epoch, watermark, seen: Seen::default(), state })
+        });
     let reset = (time_step(), epoch(), any_budget())
         .prop_map(|(top, epoch, budget)| Change::Reset(Reset { top, epoch, budget }));
     let enrol = (any_state(), any_budget()).prop_map(|(state, budget)| Change::Enrol { state, budget });

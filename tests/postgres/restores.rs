@@ -1,7 +1,7 @@
 //! Yesterday's rows, put back around the store: seen at the next login, in the round trip that it makes anyway.
 
 use super::*;
-use skewgate::store::Replaced;
+use skewgate::store::{Acceptance, Change, Replaced, Written};
 
 fn service(server: &Postgres) -> (Service, Arc<PostgresStore>) {
     let runtime = runtime();
@@ -14,16 +14,45 @@ fn replaced(service: &Service, store: &PostgresStore) -> Option<Replaced> {
     service.runtime.block_on(store.load(token().key())).expect("the server answers").replaced
 }
 
+/// That the code of this second is accepted, as somebody decides who reads the row now.
+fn decided(service: &Service, store: &PostgresStore, second: i64) -> Change {
+    let loaded = service.runtime.block_on(store.load(token().key())).expect("the server answers");
+    let state = loaded.row.token.expect("it is enrolled");
+    let step = TimeStep::new((NOON + second).div_euclid(30)).expect("a step");
+    Change::Accept(Acceptance {
+        first: step,
+        step,
+        drift: state.drift,
+        epoch: state.epoch,
+        seen: loaded.seen(),
+        nonce: [7; 8],
+        failure_limit: u32::MAX,
+        authenticates: true,
+    })
+}
+
+/// It was decided before the rows were replaced, by which the same code was used and that was forgotten.
+fn comes_too_late(service: &Service, store: &PostgresStore, late: Change) {
+    let row = || service.runtime.block_on(store.load(token().key())).expect("the server answers").row;
+    let before = row();
+    let written = service.runtime.block_on(store.write(token().key(), late)).expect("the server answers");
+    assert_eq!(written, Written::Refused);
+    assert_eq!(row(), before);
+}
+
 /// The drill of the documents: a backup, logins after it, the backup restored, and what used codes are worth then.
 fn drill(restore: impl FnOnce(&Postgres)) {
     let server = Postgres::start();
     let (service, store) = service(&server);
     service.logs_in(10, &one(0));
+    let late = decided(&service, &store, 90);
     restore_after(&server, || service.logs_in(100, &one(90)), restore);
+    comes_too_late(&service, &store, late);
     assert_eq!(replaced(&service, &store), Some(Replaced::Restored));
     // Used after the backup was made, and still in the window. The rows know nothing of it.
     assert!(matches!(service.refuses(105, &one(90)).reason(), Reason::StoreReplaced));
     assert_eq!(replaced(&service, &store), None, "settled");
+    comes_too_late(&service, &store, late);
     for second in [105, 106, 120, 180, 300, 400] {
         let refused = service.refuses(second, &one(second - 15));
         assert!(
@@ -108,8 +137,10 @@ fn a_base_backup_is_recovered() {
     let (service, store) = service(&server);
     service.logs_in(10, &one(0));
     let backup = server.base_backup();
+    let late = decided(&service, &store, 90);
     service.logs_in(100, &one(90));
     server.recover(backup);
+    comes_too_late(&service, &store, late);
     assert_eq!(replaced(&service, &store), Some(Replaced::Restored));
     let trusting = connect(patient().promotions_are_failovers(true), &server.parameters("app"));
     assert_eq!(replaced(&service, &trusting), Some(Replaced::Failover));
@@ -125,7 +156,7 @@ fn a_base_backup_is_recovered() {
 #[ignore = "needs PostgreSQL: ./tests/run"]
 fn a_standby_takes_over() {
     let mut server = Postgres::start();
-    let (service, _) = service(&server);
+    let (service, first) = service(&server);
     let standby = server.standby("second");
     server.psql("ALTER SYSTEM SET synchronous_standby_names = 'second'");
     server.reload();
@@ -133,6 +164,7 @@ fn a_standby_takes_over() {
     let synchronous = Arc::new(connect(builder.clone(), &server.parameters("app")));
     let gate = Validator::builder(synchronous, service.time.clone()).build().expect("random bytes");
     let service = Service { gate, ..service };
+    let late = decided(&service, &first, 120);
     service.logs_in(100, &one(90));
     server.crash();
 
@@ -143,6 +175,8 @@ fn a_standby_takes_over() {
     assert!(refused.reason().to_string().contains("standby, expected the primary"), "{}", refused.reason());
     standby.promote();
     assert_eq!(replaced(&service, &second), Some(Replaced::Failover));
+    let unsure = connect(patient(), &standby.parameters("app"));
+    comes_too_late(&service, &unsure, late);
     // It has no standby itself, as yet: nothing that it is told is on two disks.
     let refused = service.refuses(106, &one(90));
     let text = refused.reason().to_string();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use skewgate::otp::{Match, Secret, Totp, TotpError};
-use skewgate::store::{Acceptance, Change, Row, Written};
+use skewgate::store::{Acceptance, Change, Row, Seen, Written};
 use skewgate::time::{SignedDuration, TimeInterval, Timestamp};
 use skewgate::token::{Bucket, Budget, Charge, Drift, Measurement, Odds, TokenState};
 use skewgate::validator::decide::{Admission, Decision, Found, Purpose, Standing, admit, judge};
@@ -57,12 +57,13 @@ impl<'s> Skewgate<'s> {
         let decision = judge(admission, found);
         let change = match decision {
             Decision::Accept { first, step, drift } => {
-                let (epoch, nonce, failure_limit) = (0, [0; 8], u32::MAX);
+                let (epoch, seen, nonce, failure_limit) = (0, Seen::default(), [0; 8], u32::MAX);
                 Change::Accept(Acceptance {
                     first,
                     step,
                     drift,
                     epoch,
+                    seen,
                     nonce,
                     failure_limit,
                     authenticates: true,
@@ -73,7 +74,7 @@ impl<'s> Skewgate<'s> {
         };
         let Standing { token, budget, .. } = self.standing;
         let mut row = Row { token: Some(token), budget: Some(budget) };
-        assert_eq!(change.apply(&mut row), Written::Done, "nobody else writes");
+        assert_eq!(change.apply(&mut row, Seen::default()), Written::Done, "nobody else writes");
         if let Row { token: Some(token), budget: Some(budget) } = row {
             self.standing = Standing { token, budget, not_before: None };
         }

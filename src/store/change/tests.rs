@@ -16,14 +16,15 @@ fn state() -> TokenState {
 fn enrolled() -> Row {
     let mut row = Row::default();
     let enrol = Change::Enrol { state: state(), budget: Budget::full(NOW) };
-    assert_eq!(enrol.apply(&mut row), Written::Done);
+    assert_eq!(enrol.apply(&mut row, Seen::default()), Written::Done);
     row
 }
 
 fn acceptance(number: i64, epoch: u64) -> Acceptance {
     let drift = Drift::from_parts(SignedDuration::from_secs(5), 2, NOW, None);
     let (first, nonce) = (step(number), [7; 8]);
-    Acceptance { first, step: first, drift, epoch, nonce, failure_limit: u32::MAX, authenticates: true }
+    let (seen, failure_limit) = (Seen::default(), u32::MAX);
+    Acceptance { first, step: first, drift, epoch, seen, nonce, failure_limit, authenticates: true }
 }
 
 fn failure(bucket: Bucket, burn: Option<i64>) -> Failure {
@@ -33,7 +34,7 @@ fn failure(bucket: Bucket, burn: Option<i64>) -> Failure {
 
 fn apply(row: &mut Row, change: Change) -> Written {
     let before = *row;
-    let written = change.apply(row);
+    let written = change.apply(row, Seen::default());
     assert!(written == Written::Done || *row == before, "{written:?} and yet changed");
     written
 }
@@ -104,7 +105,12 @@ fn what_is_burnt_is_dead_and_no_watermark_is_lowered() {
 fn a_failure_of_another_enrolment_pays_and_burns_nothing() {
     let changed = [
         Change::Reset(Reset { top: step(20), epoch: 8, budget: Budget::full(NOW) }),
-        Change::Renew(Renewal { epoch: 3, watermark: None, state: TokenState { epoch: 8, ..state() } }),
+        Change::Renew(Renewal {
+            epoch: 3,
+            watermark: None,
+            seen: Seen::default(),
+            state: TokenState { epoch: 8, ..state() },
+        }),
     ];
     for change in changed {
         let mut row = enrolled();
@@ -154,7 +160,7 @@ fn a_renewal_needs_the_epoch_and_the_watermark_that_it_was_decided_with() {
     ] {
         let mut row = enrolled();
         apply(&mut row, Change::Accept(acceptance(9, 3)));
-        let renewal = Renewal { epoch, watermark, state: renewed };
+        let renewal = Renewal { epoch, watermark, seen: Seen::default(), state: renewed };
         assert_eq!(apply(&mut row, Change::Renew(renewal)), outcome, "{epoch} {watermark:?}");
         assert_eq!(row.token == Some(renewed), outcome == Written::Done);
     }
@@ -191,7 +197,7 @@ fn absent_tokens_stay_absent() {
     let changes = [
         Change::Fail(failure(Bucket::Blind, Some(9))),
         Change::Accept(acceptance(9, 3)),
-        Change::Renew(Renewal { epoch: 3, watermark: None, state: state() }),
+        Change::Renew(Renewal { epoch: 3, watermark: None, seen: Seen::default(), state: state() }),
         Change::Reset(Reset { top: step(1), epoch: 1, budget: Budget::full(NOW) }),
         Change::Remove,
     ];

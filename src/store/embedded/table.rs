@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 
 use redb::{ReadableTable, Table, TableDefinition};
 
-use crate::store::{Change, Record, Row, StoreError, Written, row};
+use crate::store::{Change, Record, Row, Seen, StoreError, Written, row};
 use crate::time::Timestamp;
 use crate::token::{Budget, TokenId, TokenKey};
 
@@ -98,10 +98,11 @@ pub(super) fn write(
     entries: &mut Table<'_, &'static [u8], &'static [u8]>,
     key: &TokenKey,
     change: Change,
+    now: Seen,
 ) -> Result<(Written, bool), Fault> {
     let before = read(entries, key)?;
     let mut after = before;
-    let written = change.apply(&mut after);
+    let written = change.apply(&mut after, now);
     if after == before {
         return Ok((written, false));
     }

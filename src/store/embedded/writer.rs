@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use redb::{Database, ReadableTable};
 
-use crate::store::{Change, StoreError, Written};
+use crate::store::{Change, Seen, StoreError, Written};
 use crate::time::os::OsClock;
 use crate::time::{LocalClock, RawInstant, SignedDuration, Timestamp};
 use crate::token::TokenKey;
@@ -312,9 +312,11 @@ fn commit(database: &Database, tasks: Vec<Task>) -> Result<Committed, redb::Erro
     {
         let mut entries = transaction.open_table(ROWS)?;
         let mut meta = transaction.open_table(META)?;
+        let kept = meta.get(NOT_BEFORE)?.map(|nanos| Timestamp::from_unix_nanos(nanos.value()));
+        let mut now = Seen { not_before: kept, ..Seen::default() };
         for task in tasks {
             answers.push(match task {
-                Task::Change(key, change) => match table::write(&mut entries, &key, change) {
+                Task::Change(key, change) => match table::write(&mut entries, &key, change, now) {
                     Ok((written, wrote)) => {
                         changed |= wrote;
                         Ok(written)
@@ -323,13 +325,12 @@ fn commit(database: &Database, tasks: Vec<Task>) -> Result<Committed, redb::Erro
                     Err(fault) => Err(fault.into()),
                 },
                 Task::NotBefore(moment) => {
-                    let kept = meta.get(NOT_BEFORE)?.map(|nanos| nanos.value());
-                    let nanos = kept.max(Some(moment.as_unix_nanos()));
-                    if let Some(nanos) = nanos.filter(|_| nanos != kept) {
-                        meta.insert(NOT_BEFORE, nanos)?;
+                    if now.not_before < Some(moment) {
+                        meta.insert(NOT_BEFORE, moment.as_unix_nanos())?;
+                        now.not_before = Some(moment);
                         changed = true;
                     }
-                    latest = latest.max(nanos.map(Timestamp::from_unix_nanos));
+                    latest = now.not_before;
                     Ok(Written::Done)
                 }
                 #[cfg(test)]

@@ -3,11 +3,12 @@
 use tokio_postgres::types::ToSql;
 
 use crate::otp::TimeStep;
-use crate::store::StoreError;
+use crate::store::{Seen, StoreError};
 use crate::time::{SignedDuration, Timestamp};
 use crate::token::{Bucket, Budget, Charge, Drift, TokenState};
 
 use super::NAME;
+use super::row::Server;
 
 /// What is drawn with 63 bits.
 pub(super) fn signed(epoch: u64) -> Result<i64, StoreError> {
@@ -24,6 +25,12 @@ pub(super) fn prices(charge: Charge, from: Timestamp) -> [(i64, i64); 2] {
     let cost = Budget::full(epoch).charge(charge, epoch).full_at(charge.bucket).as_unix_nanos();
     [Bucket::Blind, Bucket::Partial]
         .map(|bucket| if bucket == charge.bucket { (from.as_unix_nanos(), cost) } else { (i64::MIN, 0) })
+}
+
+/// What was seen of the store: `not_before`, the server's identifier, its timeline.
+pub(super) fn seen(seen: &Seen) -> (Option<i64>, i64, i64) {
+    let [system, timeline] = Server::of_lineage(seen.lineage);
+    (seen.not_before.map(Timestamp::as_unix_nanos), system, timeline)
 }
 
 /// A drift as it is kept.

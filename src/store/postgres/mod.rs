@@ -70,7 +70,7 @@ use crate::time::Timestamp;
 use crate::token::TokenKey;
 
 use super::{Change, Loaded, ManageStore, Record, Replaced, StateStore, StoreError, StoreFuture, Written};
-use columns::{BudgetColumns, DriftColumns, TokenColumns, prices, signed};
+use columns::{BudgetColumns, DriftColumns, TokenColumns, prices, seen, signed};
 use lease::Lease;
 use row::Outcome;
 use statements::{Changes, Statements};
@@ -243,9 +243,11 @@ impl PostgresStore {
                 let [mean, variance, updated, outlier] = drift.parameters();
                 let (epoch, nonce) = (signed(acceptance.epoch)?, i64::from_le_bytes(acceptance.nonce));
                 let (limit, lets_in) = (i64::from(acceptance.failure_limit), acceptance.authenticates);
+                let (not_before, system, timeline) = seen(&acceptance.seen);
                 #[rustfmt::skip]
-                let parameters: [&(dyn ToSql + Sync); 12] = [
+                let parameters: [&(dyn ToSql + Sync); 15] = [
                     &token, &budget, &first, &step, mean, variance, updated, outlier, &epoch, &nonce, &limit, &lets_in,
+                    &not_before, &system, &timeline,
                 ];
                 self.ask(accept, &parameters).await?
             }
@@ -253,9 +255,11 @@ impl PostgresStore {
                 let (old_epoch, old) = (signed(renewal.epoch)?, renewal.watermark.map(TimeStep::get));
                 let state = TokenColumns::new(&renewal.state)?;
                 let [epoch, watermark, nonce, mean, variance, updated, outlier] = state.parameters();
+                let (not_before, system, timeline) = seen(&renewal.seen);
                 #[rustfmt::skip]
-                let parameters: [&(dyn ToSql + Sync); 11] = [
+                let parameters: [&(dyn ToSql + Sync); 14] = [
                     &token, &budget, &old_epoch, &old, epoch, watermark, nonce, mean, variance, updated, outlier,
+                    &not_before, &system, &timeline,
                 ];
                 self.ask(renew, &parameters).await?
             }
@@ -292,7 +296,7 @@ impl StateStore for PostgresStore {
             let found = row::found(row)?;
             let server = found.server.ok_or_else(|| failed(PostgresError::Standby))?;
             let replaced = server.compare(found.known, self.promotion);
-            Ok(Loaded { row: found.row, not_before: found.not_before, replaced })
+            Ok(Loaded { row: found.row, not_before: found.not_before, lineage: server.lineage(), replaced })
         }))
     }
 

@@ -115,6 +115,19 @@ pub(super) struct Server {
 }
 
 impl Server {
+    /// As changes carry it.
+    pub(super) fn lineage(self) -> [u8; 20] {
+        let mut bytes = [0; 20];
+        bytes[..8].copy_from_slice(&self.system.to_be_bytes());
+        bytes[8..16].copy_from_slice(&self.timeline.to_be_bytes());
+        bytes
+    }
+    /// Its identifier and its timeline, as they were written there.
+    pub(super) fn of_lineage(lineage: [u8; 20]) -> [i64; 2] {
+        let (numbers, _) = lineage.as_chunks();
+        [0, 1].map(|at| numbers.get(at).copied().map_or(0, i64::from_be_bytes))
+    }
+
     fn parse(text: &str) -> Result<Self, StoreError> {
         let parts = text.split_once('/').and_then(|(system, timeline)| {
             Some(Self { system: system.parse().ok()?, timeline: timeline.parse().ok()? })

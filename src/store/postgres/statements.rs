@@ -49,7 +49,7 @@ const FAIL: Conditional = Conditional {
 };
 
 /// $3 the first step, $4 the last, $5 to $8 the drift, $9 the epoch, $10 the nonce, $11 the limit of failures, $12 whether it lets
-/// its user in.
+/// its user in, $13 to $15 what was seen.
 const ACCEPT: Conditional = Conditional {
     holds: "tok.epoch = $9::bigint AND (tok.watermark IS NULL OR tok.watermark < $3::bigint)
         AND bud.failures < $11::bigint",
@@ -70,7 +70,7 @@ const RESET: Conditional = Conditional {
     budget_if: "true",
 };
 
-/// $3 the epoch and $4 the watermark that it was decided with, $5 to $11 the token.
+/// $3 the epoch and $4 the watermark that it was decided with, $5 to $11 the token, $12 to $14 what was seen.
 const RENEW: (&str, &str) = (
     "t.epoch = $3::bigint AND t.watermark IS NOT DISTINCT FROM $4::bigint",
     "epoch = $5::bigint, watermark = $6::bigint, nonce = $7::bigint, drift_mean = $8::bigint,
@@ -104,6 +104,23 @@ impl Statements {
     pub(super) fn new(schema: &SchemaName) -> Self {
         let (tokens, store) = (format!("{schema}.skewgate_token"), format!("{schema}.skewgate_store"));
         let file = format!("pg_relation_filenode('{tokens}'::regclass)");
+        // Whether the store is what a load saw of it: $first its not_before, then the server and its timeline. Another server may have
+        // taken over, or rows may have been restored.
+        let as_seen = |first: usize| {
+            format!(
+                "EXISTS (SELECT FROM {store} s WHERE s.one AND s.not_before IS NOT DISTINCT FROM ${first}::bigint
+                    AND s.system_identifier = ${}::bigint AND s.timeline = ${}::bigint
+                    AND {SERVER} = s.system_identifier || '/' || s.timeline
+                    AND s.token_file = {file} AND s.written_by = s.xmin::text::bigint)",
+                first + 1,
+                first + 2
+            )
+        };
+        let renew = on_token(
+            &format!("UPDATE {tokens} t SET {}", RENEW.1),
+            &format!("{} AND {}", RENEW.0, as_seen(12)),
+            &tokens,
+        );
         Self {
             load: format!(
                 "SELECT {TOKEN_COLUMNS}, {BUDGET_COLUMNS}, s.not_before,
@@ -134,18 +151,18 @@ impl Statements {
             ),
             own: Changes {
                 enrol: enrol_own(&tokens),
-                fail: FAIL.on_one_row(&tokens),
-                accept: ACCEPT.on_one_row(&tokens),
-                renew: on_token(&format!("UPDATE {tokens} t SET {}", RENEW.1), RENEW.0, &tokens),
-                reset: RESET.on_one_row(&tokens),
+                fail: FAIL.on_one_row(&tokens, "true"),
+                accept: ACCEPT.on_one_row(&tokens, &as_seen(13)),
+                renew: renew.clone(),
+                reset: RESET.on_one_row(&tokens, "true"),
                 remove: on_token(&format!("UPDATE {tokens} t SET {NO_TOKEN}"), "true", &tokens),
             },
             shared: Changes {
                 enrol: enrol_shared(&tokens),
-                fail: FAIL.on_two_rows(&tokens),
-                accept: ACCEPT.on_two_rows(&tokens),
-                renew: on_token(&format!("UPDATE {tokens} t SET {}", RENEW.1), RENEW.0, &tokens),
-                reset: RESET.on_two_rows(&tokens),
+                fail: FAIL.on_two_rows(&tokens, "true"),
+                accept: ACCEPT.on_two_rows(&tokens, &as_seen(13)),
+                renew,
+                reset: RESET.on_two_rows(&tokens, "true"),
                 remove: on_token(&format!("DELETE FROM {tokens} t"), "true", &tokens),
             },
         }
@@ -153,14 +170,14 @@ impl Statements {
 }
 
 impl Conditional {
-    /// Where the token has a budget of its own.
-    fn on_one_row(&self, tokens: &str) -> String {
+    /// Where the token has a budget of its own. `also` must hold of the store.
+    fn on_one_row(&self, tokens: &str, also: &str) -> String {
         let holds = self.holds.replace("tok.", "t.").replace("bud.", "t.");
         let Self { token, budget, .. } = self;
         format!(
             "WITH w AS (
                 UPDATE {tokens} t SET {token}, {budget}
-                WHERE t.id = $1 AND t.id = $2 AND t.epoch IS NOT NULL AND t.budget = '' AND {holds} RETURNING 1)
+                WHERE t.id = $1 AND t.id = $2 AND t.epoch IS NOT NULL AND t.budget = '' AND {holds} AND {also} RETURNING 1)
             SELECT CASE WHEN EXISTS (SELECT FROM w) THEN 0
                 WHEN EXISTS (SELECT FROM {tokens} t WHERE t.id = $1 AND t.epoch IS NOT NULL AND t.budget = '') THEN 1
                 ELSE 2 END, {DURABILITY}"
@@ -169,14 +186,14 @@ impl Conditional {
 
     /// Where its budget is in another row. Both rows are locked first, so that what the condition sees is what they are when they
     /// are changed, and always in the same order, so that two of these can't wait for each other.
-    fn on_two_rows(&self, tokens: &str) -> String {
+    fn on_two_rows(&self, tokens: &str, also: &str) -> String {
         let Self { holds, token, token_if, budget, budget_if } = self;
         format!(
             "WITH locked AS MATERIALIZED (
                 SELECT budget, epoch, watermark, failures FROM {tokens}
                 WHERE (id = $1 AND budget = $2) OR (id = $2 AND budget = '') ORDER BY id, budget FOR UPDATE),
             found AS MATERIALIZED (
-                SELECT ({holds}) AS holds, bud.failures FROM locked tok, locked bud
+                SELECT ({holds} AND {also}) AS holds, bud.failures FROM locked tok, locked bud
                 WHERE tok.budget = $2 AND tok.epoch IS NOT NULL AND bud.budget = '' AND bud.failures IS NOT NULL),
             w AS (UPDATE {tokens} t SET {token} FROM found
                 WHERE t.id = $1 AND t.budget = $2 AND found.holds AND {token_if}),

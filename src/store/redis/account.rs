@@ -1,7 +1,7 @@
 //! An account as Redis keeps it, and changes as arguments of its scripts: see `lua/account.lua`.
 
 use crate::otp::TimeStep;
-use crate::store::{Acceptance, Change, Failure, Renewal, Reset, Row};
+use crate::store::{Acceptance, Change, Failure, Renewal, Reset, Row, Seen};
 use crate::time::{SignedDuration, Timestamp};
 use crate::token::{Bucket, Budget, Drift, TokenKey, TokenState};
 
@@ -170,6 +170,7 @@ pub(super) fn call<'s>(scripts: &'s Scripts, key: &TokenKey, change: Change) -> 
             step,
             drift: new,
             epoch,
+            seen: _,
             nonce,
             failure_limit,
             authenticates,
@@ -180,7 +181,7 @@ pub(super) fn call<'s>(scripts: &'s Scripts, key: &TokenKey, change: Change) -> 
             arguments.push(u8::from(authenticates).to_string().into_bytes());
             &scripts.accept
         }
-        Change::Renew(Renewal { epoch, watermark: old, state: new }) => {
+        Change::Renew(Renewal { epoch, watermark: old, seen: _, state: new }) => {
             arguments.extend([[epoch.to_be_bytes(), watermark(old)].concat(), state(&new)]);
             &scripts.renew
         }
@@ -190,6 +191,10 @@ pub(super) fn call<'s>(scripts: &'s Scripts, key: &TokenKey, change: Change) -> 
         }
         Change::Remove => &scripts.remove,
     };
+    if let Some(Seen { not_before, lineage }) = change.seen() {
+        arguments.push(base16ct::lower::encode_string(&lineage).into_bytes());
+        arguments.push(not_before.map(|moment| timestamp(moment).to_vec()).unwrap_or_default());
+    }
     (script, arguments)
 }
 

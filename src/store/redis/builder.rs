@@ -149,7 +149,7 @@ impl RedisStore {
         }
         let identities = self.identities(deadline).await?;
         let arguments: Vec<_> = identities.into_iter().map(String::into_bytes).collect();
-        self.run(&self.scripts.begin, slot, &self.marker, &arguments, deadline).await?;
+        self.run(&self.scripts.begin, slot, &[&self.marker], &arguments, deadline).await?;
         Ok(())
     }
 

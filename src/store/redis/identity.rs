@@ -30,6 +30,15 @@ pub(super) fn of_primary(value: Value, address: &str) -> Result<String, StoreErr
     }
 }
 
+/// A replication id as changes carry it.
+pub(super) fn lineage(identity: &str) -> Result<[u8; 20], StoreError> {
+    let mut bytes = [0; 20];
+    match base16ct::lower::decode(identity, &mut bytes) {
+        Ok(decoded) if decoded.len() == 20 => Ok(bytes),
+        _ => Err(failed(format!("a master_replid of {identity:?}, expected 40 hexadecimal digits"))),
+    }
+}
+
 /// Something that this process knows to be in a row since a write of its own.
 #[derive(Clone)]
 pub(super) struct Evidence {

@@ -85,10 +85,10 @@ use crate::token::TokenKey;
 use super::{Change, Loaded, Replaced, Row, StateStore, StoreError, StoreFuture, Written};
 use account::Account;
 use deadline::Deadline;
-use identity::{Evidence, Memory, of_primary};
+use identity::{Evidence, Memory, lineage, of_primary};
 use node::Node;
 use script::{Script, Scripts};
-use topology::{Repeat, Topology};
+use topology::{Repeat, Topology, first};
 
 const NAME: &str = "redis";
 
@@ -192,9 +192,11 @@ impl RedisStore {
             (account, marker, vec![(answer.node, its)])
         };
         let marker = Marker::read(marker)?;
-        let mut unknown = Vec::new();
+        let (mut unknown, mut row_from) = (Vec::new(), None);
         for (node, info) in nodes {
             let identity = of_primary(info, &node.address)?;
+            // The first one is who has the account.
+            row_from = row_from.or(Some(lineage(&identity)?));
             if marker.nodes.contains(&identity) {
                 self.memory().confirm(&node.address, count);
             } else {
@@ -215,7 +217,8 @@ impl RedisStore {
             }
             Some(worst)
         };
-        Ok(Loaded { row: row(account, key)?, not_before: marker.not_before, replaced })
+        let (row, not_before) = (row(account, key)?, marker.not_before);
+        Ok(Loaded { row, not_before, lineage: row_from.unwrap_or_default(), replaced })
     }
 
     /// Whether the newest writes of this process that should be at a node are there.
@@ -240,7 +243,24 @@ impl RedisStore {
         let slot = self.slot(&account);
         self.memory().about_to_write(key);
         let (script, arguments) = account::call(&self.scripts, key, change);
-        let (node, value) = self.run(script, slot, &account, &arguments, deadline).await?;
+        let (node, value) = match change.seen() {
+            None => self.run(script, slot, &[&account], &arguments, deadline).await?,
+            Some(_) if !self.topology.is_cluster => {
+                self.run(script, slot, &[&account, &self.marker], &arguments, deadline).await?
+            }
+            // Another node has that, perhaps: asked at the same time.
+            Some(seen) => {
+                let keys: [&[u8]; 1] = [&account];
+                let run = self.run(script, slot, &keys, &arguments, deadline);
+                let (ran, not_before) = join(run, self.not_before(deadline)).await;
+                if not_before? != seen.not_before {
+                    return Err(failed(
+                        "the store was declared restored while this was written: what was decided before doesn't count",
+                    ));
+                }
+                ran?
+            }
+        };
         let (written, full_at) = match value {
             Value::Int(0) => (Written::Refused, None),
             Value::Int(1) => (Written::Done, None),
@@ -259,6 +279,14 @@ impl RedisStore {
         Ok(written)
     }
 
+    async fn not_before(&self, deadline: Deadline) -> Result<Option<Timestamp>, StoreError> {
+        let mut get = pipe();
+        get.cmd("HGET").arg(&self.marker).arg("not_before");
+        let answer = self.topology.ask(self.slot(&self.marker), &get, Repeat::Harmless, deadline).await?;
+        let bytes: Option<Vec<u8>> = first(answer.values)?;
+        bytes.map(|bytes| account::moment(&bytes)).transpose().map_err(corrupt)
+    }
+
     async fn settle(&self, moment: Timestamp) -> Result<(), StoreError> {
         let deadline = Deadline::after(self.deadline);
         // Only what was reported before `moment` was chosen: who takes over now is reported anew.
@@ -270,7 +298,8 @@ impl RedisStore {
         if let Ok(present) = self.identities(deadline.share(2)).await {
             arguments.extend(present.into_iter().map(String::into_bytes));
         }
-        self.run(&self.scripts.settle, self.slot(&self.marker), &self.marker, &arguments, deadline).await?;
+        self.run(&self.scripts.settle, self.slot(&self.marker), &[&self.marker], &arguments, deadline)
+            .await?;
         let mut memory = self.memory();
         for identity in &reported {
             memory.reported.remove(identity);
@@ -286,17 +315,17 @@ impl RedisStore {
         &self,
         script: &Script,
         slot: u16,
-        key: &[u8],
+        keys: &[&[u8]],
         arguments: &[Vec<u8>],
         deadline: Deadline,
     ) -> Result<(std::sync::Arc<Node>, Value), StoreError> {
         let wait = self.wait();
-        let by_name = all([&script.by_name(key, arguments)].into_iter().chain(&wait));
+        let by_name = all([&script.by_name(keys, arguments)].into_iter().chain(&wait));
         let mut answer = self.topology.ask(slot, &by_name, Repeat::Never, deadline).await?;
         if matches!(answer.values.first(), Some(Value::ServerError(error)) if error.kind() == Some(ServerErrorKind::NoScript))
         {
             // It surely hasn't run: the server was started since, or is another one.
-            let in_full = all([&script.in_full(key, arguments)].into_iter().chain(&wait));
+            let in_full = all([&script.in_full(keys, arguments)].into_iter().chain(&wait));
             answer = self.topology.ask(slot, &in_full, Repeat::Never, deadline).await?;
         }
         let mut values = answer.values.into_iter();

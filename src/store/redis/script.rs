@@ -16,20 +16,20 @@ impl Script {
     }
 
     /// Runs it by name: what a server does that has seen it since it was started.
-    pub(super) fn by_name(&self, key: &[u8], arguments: &[Vec<u8>]) -> Cmd {
-        Self::call("EVALSHA", self.sha1.as_bytes(), key, arguments)
+    pub(super) fn by_name(&self, keys: &[&[u8]], arguments: &[Vec<u8>]) -> Cmd {
+        Self::call("EVALSHA", self.sha1.as_bytes(), keys, arguments)
     }
 
     /// Runs it, and teaches it to the server.
-    pub(super) fn in_full(&self, key: &[u8], arguments: &[Vec<u8>]) -> Cmd {
-        Self::call("EVAL", self.source.as_bytes(), key, arguments)
+    pub(super) fn in_full(&self, keys: &[&[u8]], arguments: &[Vec<u8>]) -> Cmd {
+        Self::call("EVAL", self.source.as_bytes(), keys, arguments)
     }
 
-    fn call(command: &str, script: &[u8], key: &[u8], arguments: &[Vec<u8>]) -> Cmd {
+    fn call(command: &str, script: &[u8], keys: &[&[u8]], arguments: &[Vec<u8>]) -> Cmd {
         let mut call = cmd(command);
-        call.arg(script).arg(1).arg(key);
-        for argument in arguments {
-            call.arg(argument.as_slice());
+        call.arg(script).arg(keys.len());
+        for argument in keys.iter().copied().chain(arguments.iter().map(Vec::as_slice)) {
+            call.arg(argument);
         }
         call
     }
@@ -49,15 +49,15 @@ pub(super) struct Scripts {
 impl Scripts {
     pub(super) fn new() -> Self {
         macro_rules! change {
-            ($file:literal) => {
-                Script::new(concat!(include_str!("lua/account.lua"), include_str!($file)))
+            ($($file:literal),+) => {
+                Script::new(concat!(include_str!("lua/account.lua"), $(include_str!($file)),+))
             };
         }
         Self {
             enrol: change!("lua/enrol.lua"),
             fail: change!("lua/fail.lua"),
-            accept: change!("lua/accept.lua"),
-            renew: change!("lua/renew.lua"),
+            accept: change!("lua/seen.lua", "lua/accept.lua"),
+            renew: change!("lua/seen.lua", "lua/renew.lua"),
             reset: change!("lua/reset.lua"),
             remove: change!("lua/remove.lua"),
             begin: Script::new(include_str!("lua/begin.lua")),

@@ -26,6 +26,7 @@ enum Op {
     Enrol,
     Charge,
     Accept,
+    Renew,
     Other,
 }
 
@@ -35,6 +36,7 @@ impl Op {
             Change::Enrol { .. } => Self::Enrol,
             Change::Fail(_) => Self::Charge,
             Change::Accept(_) => Self::Accept,
+            Change::Renew(_) => Self::Renew,
             _ => Self::Other,
         }
     }
@@ -211,6 +213,44 @@ fn a_repeated_enrolment_knows_itself_though_its_budget_has_changed() {
     let failure = Failure { charge, from: at(NOON).earliest(), burn: None, epoch: 0 };
     block_on(service.store.inner.write(token.key(), Change::Fail(failure))).unwrap();
     assert!(block_on(enrolment).is_ok());
+}
+
+/// An attempt has read its row. Before it writes, rows are restored and that is declared, by another process: what this one was decided
+/// from may be forgotten, an acceptance of the same code among it.
+#[test]
+fn nothing_is_accepted_or_renewed_that_was_decided_before_a_restore() {
+    let to = Token::new(
+        token().id().clone(),
+        Totp::builder(&Secret::from_bytes(b"12345678901234567890").unwrap())
+            .digits(crate::otp::Digits::EIGHT)
+            .build()
+            .unwrap(),
+    );
+    let (from, right) = (token(), one(10));
+    let eight = Attempt::one(to.totp().code_at(TimeStep::new((NOON + 10) / 30).unwrap()));
+    for moment in [at(NOON - 3_600).latest(), at(NOON + 10).latest()] {
+        for op in [Op::Accept, Op::Renew] {
+            let service = scripted();
+            let before = service.state();
+            service.store.set(op, Fault::Slow);
+            let mut attempt: std::pin::Pin<Box<dyn Future<Output = Option<Refused>>>> = match op {
+                Op::Accept => Box::pin(async {
+                    match service.gate.validate(Some(&from), &right).await {
+                        Verdict::Refused(refused) => Some(refused),
+                        Verdict::Accepted(_) => None,
+                    }
+                }),
+                _ => Box::pin(async { service.gate.renew(&from, &to, &eight).await.err() }),
+            };
+            let mut context = Context::from_waker(Waker::noop());
+            assert!(attempt.as_mut().poll(&mut context).is_pending(), "decided on, and not written");
+            block_on(service.store.inner.set_not_before(moment)).unwrap();
+            let refused = block_on(attempt).expect("not accepted");
+            assert!(matches!(refused.reason(), Reason::StoreReplaced), "{}", refused.reason());
+            assert_eq!(refused.advice(), Advice::TryAgain);
+            assert_eq!(service.state(), before, "the code is as it was");
+        }
+    }
 }
 
 /// Half of a pair was right, and before that is written the token is renewed or reset: its steps may be others by then.
