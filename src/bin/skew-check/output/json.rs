@@ -39,7 +39,7 @@ pub(crate) struct ClockObject {
 }
 
 #[derive(Serialize)]
-struct SourceObject<'a> {
+pub(crate) struct SourceObject<'a> {
     source: &'a str,
     address: Option<String>,
     verdict: Option<&'static str>,
@@ -98,7 +98,7 @@ pub(crate) fn clock(clock: &Clock) -> ClockObject {
     }
 }
 
-fn source(report: &SourceReport) -> SourceObject<'_> {
+pub(crate) fn source(report: &SourceReport) -> SourceObject<'_> {
     let header = report.header;
     SourceObject {
         source: report.source.as_given(),

@@ -4,10 +4,10 @@ use std::io::{self, Write};
 
 use serde::{Serialize, Serializer};
 
-use skewgate::fleet::{Flag, Host, HostReport, Pair, Report, State, Summary};
+use skewgate::fleet::{Flag, GroupSummary, Host, HostReport, Labels, Pair, Report, State, Summary};
 use skewgate::time::Timestamp;
 
-use super::super::json::{ClockObject, clock};
+use super::super::json::{ClockObject, SourceObject, clock, source};
 use super::super::{Status, nanos};
 use crate::error::CliError;
 use crate::fleet::Finding;
@@ -20,7 +20,11 @@ struct Fleet<'a> {
     status: Status,
     reason: &'a str,
     measured_at: String,
+    took_ns: u64,
     reference: Option<ClockObject>,
+    sources: Vec<SourceObject<'a>>,
+    warnings: Vec<String>,
+    groups: Vec<GroupObject<'a>>,
     hosts: Hosts<'a>,
     worst_pair: Option<PairObject<'a>>,
     summary: SummaryObject,
@@ -44,8 +48,9 @@ struct HostObject<'a> {
     address: Option<String>,
     group: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    labels: Option<&'a skewgate::fleet::Labels>,
+    labels: Option<&'a Labels>,
     state: &'static str,
+    status: Status,
     flags: Vec<&'static str>,
     reason: Option<String>,
     measures: &'static str,
@@ -55,6 +60,19 @@ struct HostObject<'a> {
     stratum: Option<u8>,
     reference_id: Option<String>,
     samples: u32,
+}
+
+/// What is expected of the hosts of a group, and what came of it.
+#[derive(Serialize)]
+struct GroupObject<'a> {
+    group: Option<&'a str>,
+    #[serde(skip_serializing_if = "Labels::is_empty")]
+    labels: &'a Labels,
+    warning_ns: u64,
+    critical_ns: u64,
+    summary: SummaryObject,
+    margin_ns: Option<u64>,
+    unmeasured: usize,
 }
 
 #[derive(Serialize)]
@@ -76,6 +94,8 @@ impl Serialize for SummaryObject {
 /// Prints a finding on one line.
 pub(crate) fn print(out: &mut impl Write, finding: &Finding) -> io::Result<()> {
     let report = &finding.report;
+    // The last that found what time it is.
+    let round = report.reference.last();
     write(
         out,
         &Fleet {
@@ -83,7 +103,15 @@ pub(crate) fn print(out: &mut impl Write, finding: &Finding) -> io::Result<()> {
             status: finding.status,
             reason: &finding.reason,
             measured_at: report.measured_at.to_string(),
+            took_ns: nanos(report.took),
             reference: finding.clock.as_ref().map(clock),
+            sources: round.map_or(&[][..], |round| &round.reports).iter().map(source).collect(),
+            warnings: round
+                .map_or(&[][..], |round| &round.warnings)
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
+            groups: report.groups().iter().map(|group| group_object(report, group)).collect(),
             hosts: Hosts(Some(finding)),
             worst_pair: report.worst_pair.as_ref().map(|pair| pair_object(report, pair)),
             summary: SummaryObject(report.summary),
@@ -100,7 +128,11 @@ pub(crate) fn print_nothing(out: &mut impl Write, error: &CliError, now: Timesta
             status: Status::Unknown,
             reason: &error.to_string(),
             measured_at: now.to_string(),
+            took_ns: 0,
             reference: None,
+            sources: Vec::new(),
+            warnings: Vec::new(),
+            groups: Vec::new(),
             hosts: Hosts(None),
             worst_pair: None,
             summary: SummaryObject(Summary::default()),
@@ -121,6 +153,7 @@ fn host_object<'a>(report: &'a Report, host: &'a Host, found: &HostReport) -> Ho
         group: group.name(),
         labels: host.labels(),
         state: found.state().name(),
+        status: super::status(found.flags),
         flags: found.flags.iter().map(Flag::name).collect(),
         reason: super::why(found, group),
         measures: report.measures(host).name(),
@@ -130,6 +163,20 @@ fn host_object<'a>(report: &'a Report, host: &'a Host, found: &HostReport) -> Ho
         stratum: found.identity.map(|identity| identity.stratum),
         reference_id: found.identity.map(|identity| identity.reference_id.to_text(identity.stratum)),
         samples: found.reading.map_or(0, |reading| reading.samples),
+    }
+}
+
+fn group_object<'a>(report: &'a Report, found: &GroupSummary) -> GroupObject<'a> {
+    let group = &report.inventory.groups()[found.group.index()];
+    let measured = found.margin.unmeasured < found.summary.hosts();
+    GroupObject {
+        group: group.name(),
+        labels: group.labels(),
+        warning_ns: nanos(group.thresholds.warning()),
+        critical_ns: nanos(group.thresholds.critical()),
+        summary: SummaryObject(found.summary),
+        margin_ns: measured.then(|| nanos(found.margin.of_measured)),
+        unmeasured: found.margin.unmeasured,
     }
 }
 
