@@ -17,6 +17,7 @@ use crate::cli::{FleetFormat, FleetOptions, SortBy};
 use crate::error::CliError;
 use crate::inventory;
 use crate::output::{Status, fleet as output, harmless, nagios, text};
+use crate::page;
 use crate::probe::{Clock, clock_of};
 
 /// Longer than this without a word, and a person at a terminal wonders.
@@ -98,15 +99,19 @@ pub(crate) fn run(options: &FleetOptions) -> Result<Status, CliError> {
 }
 
 fn print(out: &mut impl Write, found: &Result<Finding, CliError>, options: &FleetOptions) -> io::Result<()> {
-    use FleetFormat::{Json, Nagios, Prometheus, Svg, Text};
+    use FleetFormat::{Html, Json, Nagios, Prometheus, Svg, Text};
     match (found, options.format) {
         (Ok(finding), Text) => output::text::print(out, finding, options),
         (Ok(finding), Json) => output::json::print(out, finding),
         (Ok(finding), Nagios) => output::nagios::print(out, finding),
+        (Ok(finding), Html) => page::print(out, |out| output::json::print(out, finding)),
         (Ok(finding), Svg) => output::svg::print(out, finding),
         (Ok(finding), Prometheus) => output::prometheus::print(out, finding),
         // A program that reads the result is told there, too, that there is none.
         (Err(error), Json) => output::json::print_nothing(out, error, OsClock.system().realtime),
+        (Err(error), Html) => {
+            page::print(out, |out| output::json::print_nothing(out, error, OsClock.system().realtime))
+        }
         (Err(error), Nagios) => nagios::print_nothing(out, error),
         (Err(_), Text | Svg | Prometheus) => Ok(()),
     }

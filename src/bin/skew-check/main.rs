@@ -11,6 +11,7 @@ mod fleet;
 mod inventory;
 mod manual;
 mod output;
+mod page;
 mod probe;
 mod respond;
 

@@ -56,6 +56,8 @@ pub(crate) enum FleetFormat {
     Json,
     /// For a monitoring system: one line with performance data.
     Nagios,
+    /// A page with the result in it, to look at in a browser: it needs nothing else, and asks nobody for anything.
+    Html,
     /// A picture: every host's interval against its thresholds.
     Svg,
     /// For Prometheus: OpenMetrics.
