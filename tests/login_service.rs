@@ -10,7 +10,7 @@
 mod service;
 mod support;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Write as _};
 use std::net::SocketAddr;
@@ -312,6 +312,18 @@ fn check_metrics(service: &Service) {
     assert!(value("skewgate_clock_offset_seconds").abs() < 1.0);
     assert!(value("skewgate_clock_age_seconds") < 9.0);
     assert!(value("skewgate_store_latency_seconds_count{operation=\"write\"}") > 4.0);
+    // What alerts and a dashboard ask for is there.
+    let asked = concat!(
+        include_str!("../examples/prometheus/skewgate.rules.yml"),
+        include_str!("../examples/grafana/skewgate.json")
+    );
+    let names = asked.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let names: BTreeSet<&str> = names.filter(|name| name.starts_with("skewgate_")).collect();
+    assert!(names.len() >= 7, "{names:?}");
+    for name in names {
+        let is_there = |line: &str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']));
+        assert!(answer.body.lines().any(is_there), "{name}: {}", answer.body);
+    }
     assert!(answer.body.ends_with("# EOF\n"));
 }
 

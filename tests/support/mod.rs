@@ -15,3 +15,6 @@ pub(crate) mod program;
 pub(crate) mod prometheus;
 #[allow(dead_code, reason = "each test file uses a part of it")]
 pub(crate) mod relay;
+#[cfg(feature = "cli")]
+#[allow(dead_code, reason = "each test file uses a part of it")]
+pub(crate) mod scripted;
