@@ -1,7 +1,13 @@
-//! Locks: the standard library's, or those of a test that tries the orders in which threads may take them
+//! Locks and atomics: the standard library's, or those of a test that tries the orders in which threads may take them
 //! (`RUSTFLAGS="--cfg shuttle" cargo test --test interleavings`).
 
 #[cfg(shuttle)]
-pub(crate) use shuttle::sync::{Mutex, MutexGuard};
+pub(crate) use shuttle::sync::{
+    Mutex, MutexGuard,
+    atomic::{AtomicI64, Ordering},
+};
 #[cfg(not(shuttle))]
-pub(crate) use std::sync::{Mutex, MutexGuard};
+pub(crate) use std::sync::{
+    Mutex, MutexGuard,
+    atomic::{AtomicI64, Ordering},
+};

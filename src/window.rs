@@ -259,7 +259,14 @@ impl Grid {
     /// The steps that a stretch touches, from the step `least` on: n consecutive codes can't end before step n − 1.
     fn span(self, reach: Reach, least: i128) -> Span {
         // Rounding down is outward at both ends: a step contains its beginning.
-        let step_at = |time: i128| (time - nanos(self.t0)).div_euclid(self.period);
+        let step_at = |time: i128| {
+            let since = time - nanos(self.t0);
+            // 64 bits are enough for three centuries, and divided in a tenth of the time.
+            match (i64::try_from(since), i64::try_from(self.period)) {
+                (Ok(since), Ok(period)) => i128::from(since.div_euclid(period)),
+                _ => since.div_euclid(self.period),
+            }
+        };
         let number = |step: i128| i64::try_from(step).unwrap_or(i64::MAX);
         let (first, last) = (step_at(reach.from).max(least), step_at(reach.to));
         if last < least { Span::EMPTY } else { Span { first: number(first), last: number(last) } }

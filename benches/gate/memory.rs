@@ -1,7 +1,8 @@
 //! `validate` with the memory store, beside a bare scan of the same window and a reading of the same clock.
 
-use std::hint::black_box;
-use std::sync::{Arc, Barrier};
+use std::hint::{black_box, spin_loop};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use skewgate::block_on;
@@ -115,42 +116,76 @@ fn code(token: &Token, time: &dyn TimeSource) -> Code {
     token.totp().code_at(TimeStep::new(now.as_unix_seconds() / 30).expect("after 1970"))
 }
 
-/// As many logins on two threads at once, each on tokens of its own, as on one after the other.
-#[expect(clippy::expect_used, reason = "what panics can't be measured")]
+/// As many logins on two threads at once, each on tokens of its own, as on one after the other; and the same of bare scans, which share
+/// nothing at all: what two threads of this machine can do.
+#[expect(clippy::expect_used, reason = "what can't be set up can't be measured")]
 pub(crate) fn two_threads() {
-    const ROUNDS: usize = 8;
+    const ROUNDS: usize = 48;
     let bench = Bench::new();
-    let mut gains = Vec::new();
+    let (mut gains, mut scans, mut shares) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..TURNS / 4 {
         // Nothing is let in, so that nothing has to be forgotten in between: replays after the first round.
         bench.forget();
         let attempts = bench.attempts(right);
-        let (first, second) = attempts.split_at(attempts.len() / 2);
-        let work = |share: &[(&Token, Attempt)]| {
+        let validate = |share: &[(&Token, Attempt)]| {
             for _ in 0..ROUNDS {
                 black_box(validate_all(&bench.gate, share));
             }
         };
-        work(&attempts);
-        let alone = seconds(|| {
-            work(first);
-            work(second);
-        });
-        let barrier = Barrier::new(2);
-        let times = std::thread::scope(|scope| {
-            let (work, barrier) = (&work, &barrier);
-            let run = |share| {
-                scope.spawn(move || {
-                    barrier.wait();
-                    instants(|| work(share))
-                })
-            };
-            [run(first), run(second)].map(|thread| thread.join().expect("nothing panics"))
-        });
-        // From the first one's start to the last one's end.
-        let [(first_began, first_ended), (second_began, second_ended)] = times;
-        let together = (first_ended.max(second_ended) - first_began.min(second_began)).as_secs_f64();
-        gains.push(alone / together);
+        let present = TimeStep::new(bench.now().as_unix_seconds() / 30).expect("after 1970");
+        let before = TimeStep::new(present.get() - 2).expect("after 1970");
+        let range = StepRange::new(before, present).expect("three steps");
+        let code = code(&bench.tokens[0], &*bench.time);
+        let scan = |share: &[(&Token, Attempt)]| {
+            for _ in 0..ROUNDS * 4 {
+                for (token, _) in share {
+                    let code = Consecutive::from(black_box(&code));
+                    let _ = black_box(scan(token.totp(), black_box(&[range]), None, code));
+                }
+            }
+        };
+        validate(&attempts);
+        let (own, bare) = (gain(&attempts, validate), gain(&attempts, scan));
+        gains.push(own);
+        scans.push(bare);
+        shares.push(own / bare);
     }
-    println!("memory, two threads on tokens of their own: {} times one", spread(gains, ""));
+    println!(
+        "memory, two threads on tokens of their own: {} times one; bare scans {} times; {} of theirs",
+        spread(gains, ""),
+        spread(scans, ""),
+        spread(shares, "")
+    );
+}
+
+/// How much faster two threads do half each than one does both.
+#[expect(clippy::expect_used, reason = "what panics can't be measured")]
+fn gain<T: Sync>(all: &[T], work: impl Fn(&[T]) + Sync) -> f64 {
+    let (first, second) = all.split_at(all.len() / 2);
+    let (work, ready) = (&work, &AtomicUsize::new(0));
+    // From the first one's start to the last one's end, in threads that are awake already.
+    let times = std::thread::scope(|scope| {
+        let run = |share| {
+            scope.spawn(move || {
+                ready.fetch_add(1, Ordering::AcqRel);
+                while ready.load(Ordering::Acquire) < 2 {
+                    spin_loop();
+                }
+                instants(|| work(share))
+            })
+        };
+        [run(first), run(second)].map(|thread| thread.join().expect("nothing panics"))
+    });
+    let [(first_began, first_ended), (second_began, second_ended)] = times;
+    let together = (first_ended.max(second_ended) - first_began.min(second_began)).as_secs_f64();
+    let alone = std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            seconds(|| {
+                work(first);
+                work(second);
+            })
+        });
+        thread.join().expect("nothing panics")
+    });
+    alone / together
 }

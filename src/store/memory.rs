@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::ops::ControlFlow;
 use std::sync::PoisonError;
 
-use crate::sync::{Mutex, MutexGuard};
+use crate::sync::{AtomicI64, Mutex, MutexGuard, Ordering};
 use crate::time::Timestamp;
 use crate::token::{Budget, TokenId, TokenKey, TokenState};
 
@@ -21,11 +21,24 @@ const SHARDS: usize = 64;
 pub struct MemoryStore {
     shards: Box<[Shard]>,
     hasher: RandomState,
-    not_before: Mutex<Option<Timestamp>>,
+    /// In nanoseconds since the Unix epoch; the smallest number where nothing was ever set. Read at each login, by all of them.
+    not_before: AtomicI64,
 }
 
-/// By the name of the budget: both parts of a row are under one lock.
-type Shard = Mutex<HashMap<TokenId, Account>>;
+const NEVER: i64 = i64::MIN;
+
+/// By the name of the budget: both parts of a row are under one lock. On cache lines of its own: processors that work on different
+/// tokens don't wait for each other's memory.
+#[derive(Default)]
+#[repr(align(128))]
+struct Shard(Mutex<HashMap<TokenId, Account>>);
+
+impl Shard {
+    /// A panic elsewhere leaves whole states behind: each is written under one lock.
+    fn lock(&self) -> MutexGuard<'_, HashMap<TokenId, Account>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 /// A budget and the tokens on it.
 #[derive(Default)]
@@ -85,7 +98,7 @@ impl MemoryStore {
         Self {
             shards: (0..SHARDS).map(|_| Shard::default()).collect(),
             hasher: RandomState::new(),
-            not_before: Mutex::default(),
+            not_before: AtomicI64::new(NEVER),
         }
     }
 
@@ -93,7 +106,7 @@ impl MemoryStore {
     #[must_use]
     pub fn len(&self) -> usize {
         let tokens = |account: &Account| usize::from(account.own.is_some()) + account.others.len();
-        self.shards.iter().map(|shard| lock(shard).values().map(tokens).sum::<usize>()).sum()
+        self.shards.iter().map(|shard| shard.lock().values().map(tokens).sum::<usize>()).sum()
     }
 
     /// True where none is.
@@ -102,9 +115,14 @@ impl MemoryStore {
         self.len() == 0
     }
 
+    fn not_before(&self) -> Option<Timestamp> {
+        let nanos = self.not_before.load(Ordering::Acquire);
+        (nanos != NEVER).then(|| Timestamp::from_unix_nanos(nanos))
+    }
+
     fn shard(&self, key: &TokenKey) -> MutexGuard<'_, HashMap<TokenId, Account>> {
         let hash = usize::try_from(self.hasher.hash_one(key.budget()) % SHARDS as u64).unwrap_or(0);
-        lock(&self.shards[hash])
+        self.shards[hash].lock()
     }
 }
 
@@ -125,7 +143,7 @@ impl StateStore for MemoryStore {
     fn load<'a>(&'a self, key: &'a TokenKey) -> StoreFuture<'a, Loaded> {
         Box::pin(async move {
             let row = self.shard(key).get(key.budget()).map(|account| account.row(key)).unwrap_or_default();
-            Ok(Loaded { row, not_before: *lock(&self.not_before), ..Loaded::default() })
+            Ok(Loaded { row, not_before: self.not_before(), ..Loaded::default() })
         })
     }
 
@@ -150,8 +168,7 @@ impl StateStore for MemoryStore {
 
     fn set_not_before(&self, moment: Timestamp) -> StoreFuture<'_, ()> {
         Box::pin(async move {
-            let mut not_before = lock(&self.not_before);
-            *not_before = not_before.max(Some(moment));
+            self.not_before.fetch_max(moment.as_unix_nanos(), Ordering::AcqRel);
             Ok(())
         })
     }
@@ -169,7 +186,8 @@ impl ManageStore for MemoryStore {
         Box::pin(async move {
             for shard in &self.shards {
                 // Out of the lock before anybody else's code runs.
-                let records: Vec<_> = lock(shard)
+                let records: Vec<_> = shard
+                    .lock()
                     .iter()
                     .filter(|(id, _)| !id.is_stand_in())
                     .flat_map(|(id, account)| account.records(id))
@@ -183,11 +201,6 @@ impl ManageStore for MemoryStore {
             Ok(())
         })
     }
-}
-
-/// A panic elsewhere leaves whole states behind: each is written in one assignment or under one lock.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -210,8 +210,14 @@ impl Drift {
 
     /// A time before the last update adds nothing: a clock that ran backwards is no knowledge.
     fn variance_at(&self, model: &DriftModel, time: Timestamp) -> u64 {
-        let passed = u128::try_from((time - self.updated).as_nanos()).unwrap_or(0);
-        let growth_micros = (passed * u128::from(model.rate_error_ppb)).div_ceil(1_000_000_000_000);
+        const PER_MICRO: u64 = 1_000_000_000_000;
+        let passed = u64::try_from((time - self.updated).as_nanos()).unwrap_or(0);
+        let rate = u64::from(model.rate_error_ppb);
+        // 64 bits are enough for three weeks at 10 ppm, and divided in a tenth of the time.
+        let growth_micros = match passed.checked_mul(rate) {
+            Some(parts) => u128::from(parts.div_ceil(PER_MICRO)),
+            None => (u128::from(passed) * u128::from(rate)).div_ceil(u128::from(PER_MICRO)),
+        };
         let growth = growth_micros.saturating_mul(growth_micros);
         u64::try_from(growth.saturating_add(u128::from(self.variance))).unwrap_or(u64::MAX)
     }

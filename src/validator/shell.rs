@@ -6,7 +6,8 @@ use std::time::Duration;
 use crate::event::SecurityEvent;
 use crate::otp::{TimeStep, Totp};
 use crate::store::{Acceptance, Change, Failure, Loaded, Replaced, Row, Seen, Written};
-use crate::time::{SignedDuration, TimeInterval, Timestamp};
+use crate::time::os::OsClock;
+use crate::time::{LocalClock, SignedDuration, TimeInterval, Timestamp};
 use crate::token::{Budget, Drift, Token, TokenId, TokenState};
 use crate::window::RESYNCHRONISATION_SLACK;
 
@@ -46,7 +47,7 @@ impl Inner {
                     drift,
                     epoch: standing.token.epoch,
                     seen: loaded.seen(),
-                    nonce: nonce()?,
+                    nonce: turn.nonce(OsClock.raw()),
                     failure_limit: self.policy.failure_limit().map_or(u32::MAX, u32::from),
                     authenticates: purpose == Purpose::LogIn,
                 };
@@ -250,17 +251,19 @@ pub(super) fn check_parameters(state: &TokenState, totp: &Totp) -> Result<(), To
     }
 }
 
-/// A hash of what a token's codes are made of besides its secret: FNV-1a, folded. It guards against mistakes, not against anybody.
+/// A hash of what a token's codes are made of besides its secret. It guards against mistakes, not against anybody.
 fn parameters(totp: &Totp) -> u64 {
     let parts = [
-        totp.period().as_nanos().to_le_bytes(),
-        i128::from(totp.t0().as_unix_nanos()).to_le_bytes(),
-        u128::from(totp.format().guess_odds_numerator()).to_le_bytes(),
-        (totp.format().length() as u128).to_le_bytes(),
-        (totp.algorithm() as u128).to_le_bytes(),
+        SignedDuration::from(totp.period()).as_nanos().cast_unsigned(),
+        totp.t0().as_unix_nanos().cast_unsigned(),
+        u64::from(totp.format().guess_odds_numerator()),
+        totp.format().length() as u64,
+        totp.algorithm() as u64,
     ];
-    let hash = parts.iter().flatten().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    // FNV-1a's numbers, a word at a time, with its upper half folded down after each: a product alone carries nothing downwards.
+    let hash = parts.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, part| {
+        let product = (hash ^ part).wrapping_mul(0x0100_0000_01b3);
+        product ^ (product >> 32)
     });
     (hash ^ (hash >> 16) ^ (hash >> 32) ^ (hash >> 48)) & ((1 << PARAMETER_BITS) - 1)
 }

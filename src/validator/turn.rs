@@ -12,6 +12,7 @@ use std::sync::PoisonError;
 use std::task::{Poll, Waker};
 
 use crate::sync::{Mutex, MutexGuard};
+use crate::time::RawInstant;
 use crate::token::TokenId;
 
 /// How many attempts may wait for one token besides the one that has its turn. A person has one or two under way;
@@ -27,9 +28,14 @@ const SHARDS: usize = 16;
 /// Who has the turn for which token, and who waits for it.
 #[derive(Debug)]
 pub(super) struct Turns {
-    shards: [Mutex<Shard>; SHARDS],
+    shards: [Lane; SHARDS],
     hasher: RandomState,
 }
+
+/// On cache lines of its own: processors that work on different tokens don't wait for each other's memory.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Lane(Mutex<Shard>);
 
 /// By a hash of the token's name, under keys that nobody outside knows. Two tokens with one hash would wait for each other,
 /// which harms neither; and a name is hashed once for each attempt instead of six times.
@@ -82,6 +88,7 @@ impl Turns {
         let token = self.hasher.hash_one(id);
         let mut queues = self.shard(token);
         let queue = queues.entry(token).or_default();
+        let front = queue.places.is_empty();
         let own = queue.places.iter().skip(1).filter(|place| place.client == client).count();
         if queue.places.len() > WAITING || own >= WAITING_OF_ONE {
             return None;
@@ -89,13 +96,13 @@ impl Turns {
         let number = queue.next;
         queue.next = queue.next.wrapping_add(1);
         queue.places.push_back(Place { number, client, waker: None });
-        Some(Turn { turns: self, token, number })
+        Some(Turn { turns: self, token, number, front })
     }
 
     fn shard(&self, token: u64) -> MutexGuard<'_, Shard> {
         // Not the bits that a map tells its entries apart by: the lowest and the highest.
         let shard = usize::try_from((token >> 32) % SHARDS as u64).unwrap_or(0);
-        self.shards[shard].lock().unwrap_or_else(PoisonError::into_inner)
+        self.shards[shard].0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -105,11 +112,16 @@ pub(super) struct Turn<'a> {
     turns: &'a Turns,
     token: u64,
     number: u64,
+    /// Nobody was there before: its turn is now, and nobody takes it away.
+    front: bool,
 }
 
 impl Turn<'_> {
     /// Waits until this place is the front one.
     pub(super) async fn come(&self) {
+        if self.front {
+            return;
+        }
         poll_fn(|context| {
             // Dropped after the lock is let go: dropping a waker may run whatever its runtime likes.
             let _replaced;
@@ -131,6 +143,18 @@ impl Turn<'_> {
             }
         })
         .await;
+    }
+}
+
+impl Turn<'_> {
+    /// Eight bytes that no other write of this token has, for the one write of this turn: a hash, under the validator's own random
+    /// keys, of the token and of the moment, which is when the turn had come.
+    ///
+    /// Within the validator turns don't overlap, so no two have one moment; other processes have other keys. The copies of a
+    /// process that a fork or a snapshot of its machine makes have the same ones, and would have to write about the same
+    /// token in the same nanosecond. (A counter would go on from the same place in all of them.)
+    pub(super) fn nonce(&self, moment: RawInstant) -> [u8; 8] {
+        self.turns.hasher.hash_one((self.token, moment.as_nanos())).to_le_bytes()
     }
 }
 
@@ -218,7 +242,7 @@ mod tests {
         }
         impl Drop for Nosy {
             fn drop(&mut self) {
-                assert!(self.0.shards.iter().all(|shard| shard.try_lock().is_ok()), "dropped under the lock");
+                assert!(self.0.shards.iter().all(|lane| lane.0.try_lock().is_ok()), "dropped under the lock");
             }
         }
         let (turns, a) = (Arc::new(Turns::new()), id("a"));
@@ -282,6 +306,19 @@ mod tests {
     }
 
     #[test]
+    fn no_two_writes_have_one_nonce() {
+        let (turns, a, b) = (Turns::new(), id("a"), id("b"));
+        let at = |nanos| RawInstant::from_nanos(nanos);
+        let (first, other) = (turns.queue(&a, None).unwrap(), turns.queue(&b, None).unwrap());
+        let nonces = [first.nonce(at(1)), first.nonce(at(2)), other.nonce(at(1)), other.nonce(at(2))];
+        let different: std::collections::HashSet<_> = nonces.into_iter().collect();
+        assert_eq!(different.len(), 4);
+        // Another validator's, at the same moment.
+        let elsewhere = Turns::new();
+        assert_ne!(elsewhere.queue(&a, None).unwrap().nonce(at(1)), first.nonce(at(1)));
+    }
+
+    #[test]
     fn nothing_is_left_behind() {
         let (turns, a) = (Turns::new(), id("a"));
         for _ in 0..3 {
@@ -290,7 +327,7 @@ mod tests {
             drop(first);
             block_on(second.come());
         }
-        assert!(turns.shards.iter().all(|shard| shard.lock().unwrap().is_empty()));
+        assert!(turns.shards.iter().all(|lane| lane.0.lock().unwrap().is_empty()));
     }
 
     #[test]
