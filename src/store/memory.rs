@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::ops::ControlFlow;
 use std::sync::PoisonError;
 
-use crate::sync::{AtomicI64, Mutex, MutexGuard, Ordering};
+use crate::sync::{AtomicBool, AtomicI64, Mutex, MutexGuard, Ordering};
 use crate::time::Timestamp;
 use crate::token::{Budget, TokenId, TokenKey, TokenState};
 
@@ -21,11 +21,31 @@ const SHARDS: usize = 64;
 pub struct MemoryStore {
     shards: Box<[Shard]>,
     hasher: RandomState,
-    /// In nanoseconds since the Unix epoch; the smallest number where nothing was ever set. Read at each login, by all of them.
-    not_before: AtomicI64,
+    not_before: NotBefore,
 }
 
-const NEVER: i64 = i64::MIN;
+/// What only grows, and is read at each login by all of them: without a lock.
+struct NotBefore {
+    is_set: AtomicBool,
+    /// Since the Unix epoch.
+    nanos: AtomicI64,
+}
+
+impl NotBefore {
+    const fn never() -> Self {
+        Self { is_set: AtomicBool::new(false), nanos: AtomicI64::new(i64::MIN) }
+    }
+
+    fn get(&self) -> Option<Timestamp> {
+        let is_set = self.is_set.load(Ordering::Acquire);
+        is_set.then(|| Timestamp::from_unix_nanos(self.nanos.load(Ordering::Acquire)))
+    }
+
+    fn raise(&self, moment: Timestamp) {
+        self.nanos.fetch_max(moment.as_unix_nanos(), Ordering::AcqRel);
+        self.is_set.store(true, Ordering::Release);
+    }
+}
 
 /// By the name of the budget: both parts of a row are under one lock. On cache lines of its own: processors that work on different
 /// tokens don't wait for each other's memory.
@@ -98,7 +118,7 @@ impl MemoryStore {
         Self {
             shards: (0..SHARDS).map(|_| Shard::default()).collect(),
             hasher: RandomState::new(),
-            not_before: AtomicI64::new(NEVER),
+            not_before: NotBefore::never(),
         }
     }
 
@@ -113,11 +133,6 @@ impl MemoryStore {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
-    }
-
-    fn not_before(&self) -> Option<Timestamp> {
-        let nanos = self.not_before.load(Ordering::Acquire);
-        (nanos != NEVER).then(|| Timestamp::from_unix_nanos(nanos))
     }
 
     fn shard(&self, key: &TokenKey) -> MutexGuard<'_, HashMap<TokenId, Account>> {
@@ -143,14 +158,14 @@ impl StateStore for MemoryStore {
     fn load<'a>(&'a self, key: &'a TokenKey) -> StoreFuture<'a, Loaded> {
         Box::pin(async move {
             let row = self.shard(key).get(key.budget()).map(|account| account.row(key)).unwrap_or_default();
-            Ok(Loaded { row, not_before: self.not_before(), ..Loaded::default() })
+            Ok(Loaded { row, not_before: self.not_before.get(), ..Loaded::default() })
         })
     }
 
     fn write<'a>(&'a self, key: &'a TokenKey, change: Change) -> StoreFuture<'a, Written> {
         Box::pin(async move {
             let mut shard = self.shard(key);
-            let now = Seen { not_before: *lock(&self.not_before), ..Seen::default() };
+            let now = Seen { not_before: self.not_before.get(), ..Seen::default() };
             if let Some(account) = shard.get_mut(key.budget()) {
                 let mut row = account.row(key);
                 let written = change.apply(&mut row, now);
@@ -168,7 +183,7 @@ impl StateStore for MemoryStore {
 
     fn set_not_before(&self, moment: Timestamp) -> StoreFuture<'_, ()> {
         Box::pin(async move {
-            self.not_before.fetch_max(moment.as_unix_nanos(), Ordering::AcqRel);
+            self.not_before.raise(moment);
             Ok(())
         })
     }

@@ -4,14 +4,14 @@
 //! into one transaction, and each write is answered once that is durable. Without load a write waits for itself alone.
 //!
 //! Those who were just answered often come back at once, the first of them a moment before the others. So after a transaction of
-//! many the next one waits for as many, a quarter of what the disk took at the most.
+//! many the next one is held open for as many, half of the time that the disk took at the most, and what comes is put into it at once.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use redb::{Database, ReadableTable};
+use redb::{Database, ReadableTable, Table};
 
 use crate::store::{Change, Seen, StoreError, Written};
 use crate::time::os::OsClock;
@@ -25,6 +25,9 @@ use super::table::{self, Fault, META, NOT_BEFORE, ROWS};
 /// The most writes in one transaction: a millisecond or two of work, less than the disk takes. Each may rewrite a page of its own, and
 /// until the transaction after it the file holds both.
 const MOST_AT_ONCE: usize = 256;
+
+/// How many more a transaction that is held open waits for at once.
+const AT_A_TIME: usize = 16;
 
 /// The most that wait. Somebody waits for each of them, and at the pace of a slow disk this is a second.
 const MOST_WAITING: usize = 8_192;
@@ -57,9 +60,20 @@ struct Queue {
     watch_sleeps: bool,
 }
 
+impl Queue {
+    /// The oldest of what waits, for the transaction that is under way.
+    fn take(&mut self, most: usize) -> Vec<Task> {
+        let count = self.waiting.len().min(most);
+        let (tasks, promises): (Vec<_>, Vec<_>) = self.waiting.drain(..count).unzip();
+        self.working.extend(promises);
+        tasks
+    }
+}
+
 /// The last transaction.
 struct Last {
     count: usize,
+    /// The disk.
     took: Duration,
     ended: RawInstant,
 }
@@ -119,8 +133,7 @@ impl Writer {
 
     /// What holds for all rows, unless nothing works any more.
     pub(super) fn not_before(&self) -> Result<Option<Timestamp>, StoreError> {
-        let standing = self.shared.standing.read().unwrap_or_else(PoisonError::into_inner);
-        standing.clone().map_err(Into::into)
+        self.shared.not_before().map_err(Into::into)
     }
 
     /// Does `task`, and is ready once that is durable. It is queued when this is polled for the first time.
@@ -175,6 +188,10 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn not_before(&self) -> Result<Option<Timestamp>, Stopped> {
+        self.standing.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     fn queue(&self, task: Task, answer: Answered) -> Result<(), StoreError> {
         let promise = Promise { answer, since: OsClock.raw(), overdue: false };
         let mut queue = self.lock();
@@ -218,19 +235,54 @@ impl Shared {
 
     fn write_until_closed(&self, database: &Database) {
         let mut last = Last { count: 0, took: Duration::ZERO, ended: OsClock.raw() };
-        while let Some(tasks) = self.next_tasks(&last) {
-            let (count, began) = (tasks.len(), OsClock.raw());
-            match commit(database, tasks) {
-                Ok((answers, not_before)) => self.answer(answers, not_before),
+        while let Some(tasks) = self.first_tasks() {
+            match self.transact(database, tasks, &last) {
+                Ok((done, took)) => {
+                    let count = done.answers.len();
+                    self.answer(done);
+                    last = Last { count, took, ended: OsClock.raw() };
+                }
                 Err(error) => return self.stop(Stopped::WriteFailed(error.to_string().into())),
             }
-            let ended = OsClock.raw();
-            last = Last { count, took: (ended - began).unsigned_abs(), ended };
         }
     }
 
-    /// The next transaction's; `None` where all is done and the store closes.
-    fn next_tasks(&self, last: &Last) -> Option<Vec<Task>> {
+    /// Does these tasks, and what comes while the transaction is held open, and says how long the disk took. After an error it isn't
+    /// known what is on the disk, and redb wants to be opened again.
+    fn transact(
+        &self,
+        database: &Database,
+        tasks: Vec<Task>,
+        last: &Last,
+    ) -> Result<(Done, Duration), redb::Error> {
+        let mut transaction = database.begin_write()?;
+        // Another wait for the disk, and worth it. With one phase an opening after a crash takes the transaction before, if the last
+        // one doesn't look whole: were that for any other reason than that it was cut short, accepted codes would be forgotten.
+        transaction.set_two_phase_commit(true);
+        let mut done;
+        {
+            let mut rows = transaction.open_table(ROWS)?;
+            let mut meta = transaction.open_table(META)?;
+            done = Done::after(&meta)?;
+            let mut next = Some(tasks);
+            while let Some(tasks) = next {
+                for task in tasks {
+                    done.apply(task, &mut rows, &mut meta)?;
+                }
+                next = self.more_tasks(done.answers.len(), last);
+            }
+        }
+        let began = OsClock.raw();
+        if done.changed {
+            transaction.commit()?;
+        } else {
+            transaction.abort()?;
+        }
+        Ok((done, (OsClock.raw() - began).unsigned_abs()))
+    }
+
+    /// What the next transaction begins with; `None` where all is done and the store closes.
+    fn first_tasks(&self) -> Option<Vec<Task>> {
         let mut queue = self.lock();
         queue.wanted = 1;
         while queue.waiting.is_empty() {
@@ -239,9 +291,17 @@ impl Shared {
             }
             queue = self.work.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
-        queue.wanted = last.count.min(MOST_AT_ONCE);
+        queue.wanted = 0;
+        Some(queue.take(MOST_AT_ONCE))
+    }
+
+    /// What else goes into a transaction of `count` tasks, as long as it is worth waiting for.
+    fn more_tasks(&self, count: usize, last: &Last) -> Option<Vec<Task>> {
+        let mut queue = self.lock();
+        // A few at a time: each waking takes as long as writing several.
+        queue.wanted = last.count.saturating_sub(count).min(AT_A_TIME);
         while queue.waiting.len() < queue.wanted && !queue.closing {
-            let left = SignedDuration::from(last.took / 4) - (OsClock.raw() - last.ended);
+            let left = SignedDuration::from(last.took / 2) - (OsClock.raw() - last.ended);
             if left <= SignedDuration::ZERO {
                 break;
             }
@@ -249,17 +309,15 @@ impl Shared {
             queue = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
         queue.wanted = 0;
-        let count = queue.waiting.len().min(MOST_AT_ONCE);
-        let (tasks, promises) = queue.waiting.drain(..count).unzip();
-        queue.working = promises;
-        Some(tasks)
+        let tasks = queue.take(MOST_AT_ONCE.saturating_sub(count));
+        (!tasks.is_empty()).then_some(tasks)
     }
 
-    fn answer(&self, answers: Vec<Result<Written, StoreError>>, not_before: Option<Timestamp>) {
-        if not_before.is_some()
+    fn answer(&self, Done { answers, now, .. }: Done) {
+        if self.not_before().is_ok_and(|kept| kept < now.not_before)
             && let Ok(kept) = &mut *self.standing.write().unwrap_or_else(PoisonError::into_inner)
         {
-            *kept = not_before.max(*kept);
+            *kept = now.not_before;
         }
         let promises = std::mem::take(&mut self.lock().working);
         for (promise, answer) in promises.into_iter().zip(answers) {
@@ -299,49 +357,49 @@ impl Shared {
     }
 }
 
-/// What came of each task, and the latest `not_before` among them.
-type Committed = (Vec<Result<Written, StoreError>>, Option<Timestamp>);
+/// What a transaction has done.
+struct Done {
+    /// What came of each task.
+    answers: Vec<Result<Written, StoreError>>,
+    /// What changes are compared with, and what will hold for all rows.
+    now: Seen,
+    /// Whether anything has to be written.
+    changed: bool,
+}
 
-/// Does all tasks in one transaction. After an error it isn't known what is on the disk, and redb wants to be opened again.
-fn commit(database: &Database, tasks: Vec<Task>) -> Result<Committed, redb::Error> {
-    let mut transaction = database.begin_write()?;
-    // Another wait for the disk, and worth it. With one phase an opening after a crash takes the transaction before, if the last
-    // one doesn't look whole: were that for any other reason than that it was cut short, accepted codes would be forgotten.
-    transaction.set_two_phase_commit(true);
-    let (mut answers, mut latest, mut changed) = (Vec::with_capacity(tasks.len()), None, false);
-    {
-        let mut entries = transaction.open_table(ROWS)?;
-        let mut meta = transaction.open_table(META)?;
-        let kept = meta.get(NOT_BEFORE)?.map(|nanos| Timestamp::from_unix_nanos(nanos.value()));
-        let mut now = Seen { not_before: kept, ..Seen::default() };
-        for task in tasks {
-            answers.push(match task {
-                Task::Change(key, change) => match table::write(&mut entries, &key, change, now) {
-                    Ok((written, wrote)) => {
-                        changed |= wrote;
-                        Ok(written)
-                    }
-                    Err(Fault::Database(error)) => return Err(error),
-                    Err(fault) => Err(fault.into()),
-                },
-                Task::NotBefore(moment) => {
-                    if now.not_before < Some(moment) {
-                        meta.insert(NOT_BEFORE, moment.as_unix_nanos())?;
-                        now.not_before = Some(moment);
-                        changed = true;
-                    }
-                    latest = now.not_before;
-                    Ok(Written::Done)
+impl Done {
+    /// Nothing yet.
+    fn after(meta: &impl ReadableTable<&'static str, i64>) -> Result<Self, redb::Error> {
+        let not_before = meta.get(NOT_BEFORE)?.map(|nanos| Timestamp::from_unix_nanos(nanos.value()));
+        Ok(Self { answers: Vec::new(), now: Seen { not_before, ..Seen::default() }, changed: false })
+    }
+
+    fn apply(
+        &mut self,
+        task: Task,
+        rows: &mut Table<'_, &'static [u8], &'static [u8]>,
+        meta: &mut Table<'_, &'static str, i64>,
+    ) -> Result<(), redb::Error> {
+        self.answers.push(match task {
+            Task::Change(key, change) => match table::write(rows, &key, change, self.now) {
+                Ok((written, wrote)) => {
+                    self.changed |= wrote;
+                    Ok(written)
                 }
-                #[cfg(test)]
-                Task::Panic => panic!("as if there were a mistake in it"),
-            });
-        }
+                Err(Fault::Database(error)) => return Err(error),
+                Err(fault) => Err(fault.into()),
+            },
+            Task::NotBefore(moment) => {
+                if self.now.not_before < Some(moment) {
+                    meta.insert(NOT_BEFORE, moment.as_unix_nanos())?;
+                    self.now.not_before = Some(moment);
+                    self.changed = true;
+                }
+                Ok(Written::Done)
+            }
+            #[cfg(test)]
+            Task::Panic => panic!("as if there were a mistake in it"),
+        });
+        Ok(())
     }
-    if changed {
-        transaction.commit()?;
-    } else {
-        transaction.abort()?;
-    }
-    Ok((answers, latest))
 }
