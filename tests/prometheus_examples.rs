@@ -14,6 +14,8 @@ use support::scripted::metrics;
 const RULES: &str = "examples/prometheus/skewgate.rules.yml";
 const TESTS: &str = "examples/prometheus/skewgate.rules.test.yml";
 const DASHBOARD: &str = "examples/grafana/skewgate.json";
+/// Its expressions are in blocks of `promql`.
+const DOCUMENT: &str = "docs/one-million-hosts.md";
 
 fn promtool_on(arguments: &[&str]) -> Output {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/prometheus");
@@ -181,6 +183,11 @@ fn every_expression_is_right_and_asks_for_what_is_there() {
         }
     }
     asked.append(&mut drawn);
+    let document = repository_file(DOCUMENT);
+    let written = document.split("```promql\n").skip(1).filter_map(|rest| Some(rest.split_once("\n```")?.0));
+    let written: Vec<&str> = written.flat_map(|block| block.split("\n\n")).collect();
+    assert!(written.len() >= 8, "{written:?}");
+    asked.extend(written.into_iter().map(str::to_owned));
     for expression in &asked {
         prometheus.query(expression).unwrap_or_else(|error| panic!("{expression}: {error}"));
         for name in named(expression) {
