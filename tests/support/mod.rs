@@ -18,3 +18,6 @@ pub(crate) mod relay;
 #[cfg(feature = "cli")]
 #[allow(dead_code, reason = "each test file uses a part of it")]
 pub(crate) mod scripted;
+#[cfg(feature = "watch")]
+#[allow(dead_code, reason = "each test file uses a part of it")]
+pub(crate) mod watching;

@@ -3,6 +3,8 @@
 mod config;
 mod fleet;
 mod sweeping;
+#[cfg(feature = "watch")]
+mod watch;
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
@@ -17,6 +19,8 @@ pub(crate) use config::{parse, with_environment};
 pub(crate) use fleet::{FleetFormat, FleetOptions, SortBy};
 use skewgate::ntp::{AllowList, Announcement, Family, Network, Options, Pace, RateLimit, Service, Source};
 pub(crate) use sweeping::SweepingOptions;
+#[cfg(feature = "watch")]
+pub(crate) use watch::{LogFormat, WatchOptions, WebhookUrl};
 
 /// Whose clock is wrong, by how much, and how surely.
 #[derive(Debug, Parser)]
@@ -47,6 +51,13 @@ pub(crate) enum Command {
     /// Every host is asked over NTP and compared with the reference sources of the same run: the clock of this host
     /// cancels out. Hosts are read whether or not they are synchronised.
     Fleet(FleetOptions),
+    /// Sweep a fleet again and again, keep what was found, and show it: a page, metrics, changes of states.
+    ///
+    /// Serves a page with every host's interval and history, /metrics for Prometheus, /api/fleet.json, /api/history.json and
+    /// /healthz, on loopback unless told otherwise. Changes of states are logged, and posted to a webhook or given to a
+    /// program. Runs until SIGINT or SIGTERM.
+    #[cfg(feature = "watch")]
+    Watch(WatchOptions),
     /// Find out why a one-time code was refused, or whether it would be.
     ///
     /// Looks for the code in the day around the time at which it was tried, computes the window that the validator would

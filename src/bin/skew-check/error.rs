@@ -41,6 +41,21 @@ pub(crate) enum CliError {
     ReadFile { file: PathBuf, error: io::Error },
     #[error("can't write {}: {error}", harmless(&file.display().to_string()))]
     WriteFile { file: PathBuf, error: io::Error },
+    #[cfg(feature = "watch")]
+    #[error("can't listen on {address}, TCP: {error}")]
+    ListenTcp { address: SocketAddr, error: io::Error },
+    #[cfg(feature = "watch")]
+    #[error("{0}")]
+    History(#[from] skewgate::fleet::HistoryError),
+    #[cfg(feature = "watch")]
+    #[error("the history can't be kept like that: {0}")]
+    Retention(#[from] skewgate::fleet::history::RetentionError),
+    #[cfg(feature = "watch")]
+    #[error("threads and timers can't be had: {0}")]
+    Runtime(io::Error),
+    #[cfg(feature = "watch")]
+    #[error("the sweeps ended by themselves, and should not: this is a bug in skew-check")]
+    SweepsEnded,
     #[error("writing the result failed: {0}")]
     Output(#[from] io::Error),
 }
@@ -50,6 +65,17 @@ impl CliError {
     fn hint(&self) -> Option<&'static str> {
         match self {
             Self::Listen { address, error } => listen_hint(*address, error.kind()),
+            #[cfg(feature = "watch")]
+            Self::ListenTcp { address, error } => match error.kind() {
+                ErrorKind::AddrInUse => {
+                    Some("another program has this port, skew-check itself perhaps: --listen takes another")
+                }
+                kind => listen_hint(*address, kind),
+            },
+            #[cfg(feature = "watch")]
+            Self::History(skewgate::fleet::HistoryError::InUse { .. }) => {
+                Some("another skew-check watch runs with this --database: each needs one of its own")
+            }
             Self::Rules(RulesError::SingleSource)
             | Self::Explain(ExplainError::Rules(RulesError::SingleSource))
             | Self::Sweep(SweepError::Rules(RulesError::SingleSource)) => Some("--allow-single allows it"),

@@ -14,6 +14,8 @@ mod output;
 mod page;
 mod probe;
 mod respond;
+#[cfg(feature = "watch")]
+mod watch;
 
 use std::process::ExitCode;
 
@@ -33,6 +35,8 @@ fn main() -> ExitCode {
     cli.color.write_global();
     let done = match &cli.command {
         Command::Probe(options) => probe::run(options),
+        #[cfg(feature = "watch")]
+        Command::Watch(options) => watch::run(options),
         Command::Explain(options) => explain::run(options),
         Command::Fleet(options) => fleet::run(options),
         Command::Respond(options) => respond::run(options),

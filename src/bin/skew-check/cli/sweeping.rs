@@ -6,8 +6,9 @@ use std::time::Duration;
 use clap::Args;
 
 use super::{AskingOptions, duration};
+use skewgate::clock::{Rules, RulesError};
 use skewgate::fleet::SweepOptions;
-use skewgate::ntp::{Pace, Source};
+use skewgate::ntp::{Options, Pace, Source};
 
 /// What hosts are compared with, how all are asked, and how far off they may be.
 #[derive(Debug, Args)]
@@ -50,6 +51,13 @@ impl SweepingOptions {
             reference,
             ..SweepOptions::default()
         }
+    }
+
+    /// Whether what they demand of so many reference sources can be had at all.
+    pub(crate) fn check(&self, references: usize) -> Result<(), RulesError> {
+        let Options { quorum, allow_single, limits, tolerated_liars, .. } = self.asking.measurement();
+        Rules::new(references, quorum, allow_single, limits)?.tolerating(tolerated_liars)?;
+        Ok(())
     }
 
     /// How long it takes when every one of so many hosts answers at once.
