@@ -12,12 +12,20 @@ use super::keeper::{Keeper, Next};
 use super::shared::Shared;
 use super::{Counts, Monitor};
 use crate::clock::Leap;
-use crate::ntp::{Header, Incoming, Outgoing, ReferenceId, Sockets, Source, Transport, WireTimestamp};
+use crate::ntp::{
+    Header, Incoming, Outgoing, ReferenceId, Sockets, Source, Transport, UNFOLD_FROM_UNIX_SECONDS,
+    WireTimestamp,
+};
 use crate::time::sim::SimClock;
 use crate::time::{LocalClock, SignedDuration, Timestamp};
 
 const HOUR: i64 = 3_600;
 const SOURCES: usize = 5;
+
+/// Three weeks after the date from which on servers' times are understood, which each release moves.
+pub(super) fn begin() -> Timestamp {
+    Timestamp::from_unix_seconds(UNFOLD_FROM_UNIX_SECONDS + 21 * 86_400 + 43_200).unwrap()
+}
 
 /// splitmix64: small, seeded, good enough to choose with.
 struct Dice(u64);
@@ -260,7 +268,7 @@ impl Sockets for Net {
 
 /// A day, or as long as it takes; what was seen, who was asked when, what was counted.
 fn live(seed: u64, plan: Plan, seconds: i64) -> (Seen, Vec<(i64, usize)>, Counts) {
-    let clock = Arc::new(SimClock::new("2026-11-22T12:00:00Z".parse().unwrap()));
+    let clock = Arc::new(SimClock::new(begin()));
     let world = World {
         start: clock.truth(),
         clock: Arc::clone(&clock),

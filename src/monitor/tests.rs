@@ -7,6 +7,7 @@ use crate::time::os::OsClock;
 use crate::time::sim::{Pretend, SimClock};
 use crate::time::{LocalClock, SignedDuration};
 use keeper::Spur;
+use life::begin;
 
 fn quick() -> MonitorBuilder {
     let pace = Pace {
@@ -283,7 +284,7 @@ fn a_kiss_is_obeyed_whoever_else_is_configured() {
 
 #[test]
 fn a_step_of_the_system_clock_is_noticed_and_the_estimate_stands() {
-    let clock = Arc::new(SimClock::new("2026-11-22T12:00:00Z".parse().unwrap()));
+    let clock = Arc::new(SimClock::new(begin()));
     let mut keeper = keeper(Arc::clone(&clock));
     keeper.look();
     keeper.due = clock.raw() + SignedDuration::from_secs(3_600);
@@ -301,7 +302,7 @@ fn a_step_of_the_system_clock_is_noticed_and_the_estimate_stands() {
 
 #[test]
 fn a_clock_that_is_stepped_again_and_again_is_no_reason_to_flood_the_sources() {
-    let clock = Arc::new(SimClock::new("2026-11-22T12:00:00Z".parse().unwrap()));
+    let clock = Arc::new(SimClock::new(begin()));
     let (mut spur, mut rounds) = (Spur::default(), Vec::new());
     let mut due = clock.raw();
     for second in 0..600 {
@@ -430,7 +431,7 @@ fn before_an_estimate_expires_there_is_another_round() {
 
 #[test]
 fn sources_that_change_all_the_time_are_not_flooded() {
-    let clock = Arc::new(SimClock::new("2026-11-22T12:00:00Z".parse().unwrap()));
+    let clock = Arc::new(SimClock::new(begin()));
     let mut keeper = keeper(Arc::clone(&clock));
     let source = |name: &str| -> Source { name.parse().unwrap() };
     let (one, other) = (source("192.0.2.1"), source("192.0.2.2"));

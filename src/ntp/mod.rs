@@ -42,6 +42,8 @@ pub use kiss::KissCode;
 pub(crate) use measure::measure_except;
 pub use measure::{Measurement, Options, measure, measure_over};
 pub use pace::Pace;
+#[cfg(test)]
+pub(crate) use packet::UNFOLD_FROM_UNIX_SECONDS;
 pub use packet::{HEADER_LENGTH, Header, ReferenceId, WireTimestamp};
 pub use report::{SourceReport, Verdict, Warning};
 pub use resolve::Family;

@@ -13,7 +13,7 @@ pub const HEADER_LENGTH: usize = 48;
 
 /// Wire timestamps hold 32 bits of seconds. They are taken to lie in the 2³² s that begin here, 2026-11-01,
 /// never near what the local clock believes: a host that wakes up in 1970 understands replies from era 1.
-pub(super) const UNFOLD_FROM_UNIX_SECONDS: i64 = 1_793_491_200;
+pub(crate) const UNFOLD_FROM_UNIX_SECONDS: i64 = 1_793_491_200;
 
 /// The Unix epoch in NTP's era 0, which began in 1900.
 pub(super) const UNIX_EPOCH_IN_ERA_0: i64 = 2_208_988_800;
