@@ -98,7 +98,7 @@ fuzz_target!(|attempts: Vec<Attempt>| {
                 assert_eq!(accept.apply(&mut row, Seen::default()), Written::Done);
                 assert_eq!(accept.apply(&mut row, Seen::default()), Written::Refused);
             }
-            Decision::Replay => {
+            Decision::Replay { .. } => {
                 // Only what is dead altogether is free of charge.
                 let fits = |last: TimeStep| {
                     codes

@@ -11,7 +11,7 @@ pub trait ManageStore: StateStore {
     /// Shows every enrolled token to `visit`, each once, in any order, until that says [`ControlFlow::Break`]. What is written
     /// meanwhile may be shown as it was before or after.
     ///
-    /// The row that stands in for unknown tokens isn't shown.
+    /// The rows that stand in for unknown tokens, whose ids begin with U+0001, aren't shown.
     ///
     /// # Errors
     ///

@@ -46,12 +46,12 @@ impl TokenId {
         }
     }
 
-    /// The row that stands in for unknown tokens. Its control character keeps callers from naming a token so.
-    pub(crate) fn stand_in() -> Self {
-        Self("\u{1}unknown".into())
+    /// One of the rows that stand in for unknown tokens. Its control character keeps callers from naming a token so.
+    pub(crate) fn stand_in(number: usize) -> Self {
+        Self(format!("\u{1}unknown {number}").into())
     }
 
-    /// True for the row that stands in for unknown tokens: a store doesn't show it.
+    /// True for the rows that stand in for unknown tokens: a store doesn't show them.
     pub(crate) fn is_stand_in(&self) -> bool {
         Self::is_stand_in_name(self.0.as_bytes())
     }
@@ -231,6 +231,18 @@ pub struct TokenState {
     pub drift: Drift,
 }
 
+impl TokenState {
+    /// How many of an epoch's bits say what the token's codes are made of.
+    pub(crate) const PARAMETER_BITS: u32 = 16;
+
+    /// An epoch of 63 bits that is another one, made of 64 random bits, for codes that are made as they were.
+    #[cfg(feature = "backup")]
+    pub(crate) const fn another_epoch(&self, random: u64) -> u64 {
+        let drawn = random >> 1 >> Self::PARAMETER_BITS << Self::PARAMETER_BITS;
+        drawn | (self.epoch & ((1 << Self::PARAMETER_BITS) - 1))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -245,7 +257,7 @@ mod tests {
 
     #[test]
     fn no_caller_can_name_the_stand_in() {
-        assert!(TokenId::new(TokenId::stand_in().as_str()).is_err());
+        assert!(TokenId::new(TokenId::stand_in(63).as_str()).is_err());
         assert!(TokenId::new(TokenId::stand_in_for("192.0.2.7").as_str()).is_err());
     }
 }

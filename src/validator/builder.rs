@@ -5,9 +5,9 @@ use std::sync::Arc;
 use crate::otp::{Algorithm, Secret, SecretError, Totp, TotpError};
 use crate::store::StateStore;
 use crate::time::TimeSource;
-use crate::token::{Odds, Token, TokenId};
+use crate::token::Odds;
 
-use super::{Ceiling, Counters, Inner, Policy, Turns, Validator};
+use super::{Ceiling, Counters, Inner, Policy, StandIns, Turns, Validator};
 
 /// Makes a [`Validator`].
 #[must_use = "nothing is made before `build`"]
@@ -63,11 +63,11 @@ impl ValidatorBuilder {
     /// [`BuildError`] where the operating system gives no random bytes.
     pub fn build(self) -> Result<Validator, BuildError> {
         let secret = Secret::generate(Algorithm::Sha1)?;
-        let stand_in = Token::new(TokenId::stand_in(), Totp::builder(&secret).build()?);
+        let stand_ins = StandIns::new(Totp::builder(&secret).build()?);
         let Self { store, time, policy, ceiling } = self;
         let (turns, counters) = (Turns::new(), Counters::default());
         let ceiling = ceiling.map(Ceiling::new);
-        let inner = Inner { store, time, policy, ceiling, turns, counters, stand_in };
+        let inner = Inner { store, time, policy, ceiling, turns, counters, stand_ins };
         Ok(Validator { inner: Arc::new(inner) })
     }
 }

@@ -90,6 +90,8 @@ pub struct Found {
     pub near: [u64; 2],
     /// The newest of those steps.
     pub newest_near: Option<TimeStep>,
+    /// The newest step at which all codes are right, where all such steps are dead.
+    pub replayed_at: Option<TimeStep>,
 }
 
 /// What is to be done about an attempt that was admitted.
@@ -105,7 +107,10 @@ pub enum Decision {
         drift: Drift,
     },
     /// Refuse: the code was used.
-    Replay,
+    Replay {
+        /// What the user should do.
+        advice: Advice,
+    },
     /// Refuse, once the failure is written.
     Wrong {
         /// What the attempt owes, and which steps it has used up.
@@ -182,7 +187,7 @@ pub fn admit(
 #[must_use]
 pub fn judge(admission: &Admission, found: &Found) -> Decision {
     let Admission { window, case, codes } = admission;
-    let Found { all, near, newest_near } = found;
+    let Found { all, near, newest_near, replayed_at } = found;
     if let Some(step) = all.fresh {
         let model = case.policy.window().drift_model();
         let measured = Measurement::new(model, step, case.period, case.t0, &case.now);
@@ -200,7 +205,7 @@ pub fn judge(admission: &Admission, found: &Found) -> Decision {
     // All codes fit at a place where every step is dead. Anything less must not be told apart from a wrong guess: who
     // holds a used code could have the one after it confirmed for nothing.
     if all.replayed {
-        return Decision::Replay;
+        return Decision::Replay { advice: case.advice_after_replay(window, *replayed_at) };
     }
     let charge = case.price(window, *codes, *near);
     // Sooner or later the buckets tell from which of them was paid, and so that some of the codes were right: a guesser
@@ -227,17 +232,21 @@ impl Admission {
     /// Looks for `codes`. Of as many as were admitted: others fit nowhere.
     ///
     /// The search takes the same time whatever is found, see [`scan`]. Where some but not all of several codes are right it is
-    /// told at which steps, by searching each of them again; that takes longer, as it takes from another bucket. What either
-    /// tells is told of codes that die with the attempt.
+    /// told at which steps, by searching each of them again; that takes longer, as it takes from another bucket. So does a search for where
+    /// used codes are from. What either tells is told of codes that are dead, or die with the attempt.
     pub fn look(&self, totp: &Totp, codes: Consecutive<'_>) -> Found {
         if codes.count() != usize::from(self.codes) {
             // Fewer than what was admitted would be a cheaper guess than was thought.
             let nothing = Match { fresh: None, replayed: false, right_at_best: 0 };
-            return Found { all: nothing, near: [0; 2], newest_near: None };
+            return Found { all: nothing, near: [0; 2], newest_near: None, replayed_at: None };
         }
         let all = scan(totp, self.window.ranges(), self.watermark(), codes);
-        let mut found = Found { all, near: [0; 2], newest_near: None };
-        if all.fresh.is_some() || all.replayed || all.right_at_best == 0 || self.codes <= 1 {
+        let mut found = Found { all, near: [0; 2], newest_near: None, replayed_at: None };
+        if all.replayed {
+            found.replayed_at = scan(totp, self.window.ranges(), None, codes).fresh;
+            return found;
+        }
+        if all.fresh.is_some() || all.right_at_best == 0 || self.codes <= 1 {
             return found;
         }
         for step in self.window.ranges().iter().flat_map(|range| range.steps()) {
@@ -254,7 +263,7 @@ impl Admission {
     /// What is taken for granted where only the search's own answer is known: that so many codes are right at one step, the
     /// newest. For simulations, which needn't hash.
     pub fn found(&self, all: Match) -> Found {
-        let mut found = Found { all, near: [0; 2], newest_near: None };
+        let mut found = Found { all, near: [0; 2], newest_near: None, replayed_at: None };
         let known = all.right_at_best.min(self.codes.saturating_sub(1));
         if let (None, false, Some(count)) = (all.fresh, all.replayed, near_index(known)) {
             found.near[count] = 1;
@@ -320,10 +329,27 @@ impl Case {
     fn until_above_watermark(&self, window: &Window) -> Option<Duration> {
         let watermark = self.watermark.filter(|watermark| *watermark > window.top())?;
         let ahead = if window.learned_left_out() { SignedDuration::ZERO } else { self.state.drift.mean() };
+        Some(self.until_shown(watermark, ahead))
+    }
+
+    /// How long until a clock that is ahead by so much has passed `step`.
+    fn until_shown(&self, step: TimeStep, ahead: SignedDuration) -> Duration {
         let period = i128::from(SignedDuration::from(self.period).as_nanos());
-        let next = (i128::from(watermark.get()) + 1).saturating_mul(period);
+        let next = (i128::from(step.get()) + 1).saturating_mul(period);
         let shown = i128::from((self.now.earliest() + ahead - self.t0).as_nanos());
-        Some(SignedDuration::saturating_from_nanos((next - shown).max(0)).unsigned_abs())
+        SignedDuration::saturating_from_nanos((next - shown).max(0)).unsigned_abs()
+    }
+
+    /// A used code's successor is new, as a rule. Not where the token ran ahead and was set right: until a right clock is above the
+    /// watermark, all that it shows counts as used.
+    fn advice_after_replay(&self, window: &Window, at: Option<TimeStep>) -> Advice {
+        let (Some(watermark), Some(at)) = (self.watermark, at) else { return Advice::WaitForNextCode };
+        let ahead = match window.centre(at) {
+            Centre::Learned => self.state.drift.mean(),
+            Centre::Synchronised => SignedDuration::ZERO,
+        };
+        let wait = self.until_shown(watermark, ahead);
+        if wait <= self.period { Advice::WaitForNextCode } else { Advice::RetryAfter(wait) }
     }
 
     /// What a failed attempt of `codes` codes owes of which at `near[0]` steps one was right, at `near[1]` two.

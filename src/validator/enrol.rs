@@ -54,6 +54,17 @@ pub enum EnrolError {
         /// How far off a clock may be with as many codes.
         reach: Duration,
     },
+    /// The other system has its clock so far off that it couldn't be looked for here.
+    #[error(
+        "its clock is said to be {ahead} ahead, at most {limit:?} either way can be looked for: check the other system's unit, have the clock set, \
+         or enrol it with three of its codes"
+    )]
+    TooFarOff {
+        /// How far ahead it is said to be.
+        ahead: SignedDuration,
+        /// How far it may be.
+        limit: Duration,
+    },
     /// True time isn't known well enough.
     #[error("no clock can be learned without knowing the time: {0}")]
     ClockUntrusted(#[source] ClockFault),
@@ -78,7 +89,9 @@ impl EnrolError {
 
     const fn outcome(&self) -> Outcome {
         match self {
-            Self::AlreadyEnrolled | Self::NoMatch { .. } => Outcome::EnrolmentRefused,
+            Self::AlreadyEnrolled | Self::NoMatch { .. } | Self::TooFarOff { .. } => {
+                Outcome::EnrolmentRefused
+            }
             Self::ClockUntrusted(_) => Outcome::ClockUntrusted,
             Self::TokenUnsuited(_) => Outcome::TokenUnsuited,
             Self::NoRandomness => Outcome::NoRandomness,
@@ -126,8 +139,8 @@ impl Validator {
     ///
     /// # Errors
     ///
-    /// [`EnrolError`] where the token has a state already, the clock can't be trusted, the token can't be validated at all, or
-    /// the store failed.
+    /// [`EnrolError`] where the token has a state already, its clock is further off than can be looked for, true time isn't known, the token
+    /// can't be validated at all, or the store failed.
     pub async fn enrol_imported(&self, token: &Token, known: Imported) -> Result<Enrolment, EnrolError> {
         let inner = &*self.inner;
         let mut trace = Trace::default();
@@ -183,7 +196,10 @@ impl Inner {
         // Only to see whether it could ever be validated.
         Window::for_enrolment(policy, period, t0, &now, 1).map_err(EnrolError::from_window)?;
         let limit = SignedDuration::from(policy.drift_model().max_drift);
-        let ahead = known.ahead.unwrap_or(SignedDuration::ZERO).clamp(-limit, limit);
+        let ahead = known.ahead.unwrap_or(SignedDuration::ZERO);
+        if ahead < -limit || limit < ahead {
+            return Err(EnrolError::TooFarOff { ahead, limit: policy.drift_model().max_drift });
+        }
         let variance = u64::try_from(IMPORTED_DEVIATION.as_micros().pow(2)).unwrap_or(u64::MAX);
         let drift = Drift::from_parts(ahead, variance, now.midpoint(), None);
         let newest = || Window::newest_until(policy, period, t0, now.latest(), &drift);

@@ -14,6 +14,7 @@ mod enrol;
 mod policy;
 mod renew;
 mod shell;
+mod stand_in;
 mod totals;
 mod trace;
 mod turn;
@@ -37,6 +38,7 @@ use crate::token::Token;
 use ceiling::Ceiling;
 use decide::Purpose;
 use shell::Refusal;
+use stand_in::StandIns;
 use totals::Counters;
 use trace::Trace;
 use turn::Turns;
@@ -83,8 +85,7 @@ struct Inner {
     ceiling: Option<Ceiling>,
     turns: Turns,
     counters: Counters,
-    /// What is worked on where there is no token: a secret that nobody knows.
-    stand_in: Token,
+    stand_ins: StandIns,
 }
 
 impl Validator {
@@ -99,7 +100,7 @@ impl Validator {
     /// costs, so that how long it takes doesn't tell which users exist. What remains visible to who tries hard: a known
     /// token is throttled in the end, an unknown one never; and a known token has one queue for all clients, while
     /// attempts on unknown users take turns only where [`Attempt::from_client`] names the same client, and never where it
-    /// isn't called.
+    /// isn't called; and a token that wasn't seen for months is asked for two codes after a wrong one, an unknown user never.
     ///
     /// Several codes of which not all are right are wrong, and use up what they could have been right with: whoever
     /// mistypes half of a pair needs codes that the token shows afterwards.

@@ -53,7 +53,7 @@ impl Inner {
         }
         let turn = self.turns.queue(from.key().budget(), attempt.client()).ok_or(Reason::Busy)?;
         turn.come().await;
-        let loaded = self.load(from, trace).await?;
+        let loaded = self.load(from.key(), trace).await?;
         let Some(standing) = Standing::of(&loaded) else { return Err(Reason::NotEnrolled.into()) };
         let seen = loaded.seen();
         let old = standing.token;
@@ -85,7 +85,7 @@ impl Inner {
                     Err(Reason::Replay.into())
                 }
             }
-            Decision::Replay => Err(Reason::Replay.into()),
+            Decision::Replay { advice } => Err(Refusal { reason: Reason::Replay, advice }),
             Decision::Wrong { failure, advice } => {
                 // The row counts in the old steps.
                 let burn = failure.burn.and_then(|step| last_begun_within(to.totp(), step, from.totp()));

@@ -8,10 +8,11 @@ use crate::otp::{TimeStep, Totp};
 use crate::store::{Acceptance, Change, Failure, Loaded, Replaced, Row, Seen, Written};
 use crate::time::os::OsClock;
 use crate::time::{LocalClock, SignedDuration, TimeInterval, Timestamp};
-use crate::token::{Budget, Drift, Token, TokenId, TokenState};
+use crate::token::{Drift, Token, TokenId, TokenKey, TokenState};
 use crate::window::RESYNCHRONISATION_SLACK;
 
 use super::decide::{self, Decision, Purpose, Standing};
+use super::stand_in;
 use super::{Advice, Attempt, ClockFault, Inner, Reason, Refused, TokenFault, Trace};
 
 /// How far this host's own clock may be from true time when something is declared dead for all tokens.
@@ -27,9 +28,10 @@ impl Inner {
     ) -> Result<(TimeStep, Drift), Refusal> {
         let turn = self.turns.queue(token.key().budget(), attempt.client()).ok_or(Reason::Busy)?;
         turn.come().await;
-        let loaded = self.load(token, trace).await?;
+        let loaded = self.load(token.key(), trace).await?;
         let Some(standing) = Standing::of(&loaded) else {
-            self.feign(token.totp(), attempt, loaded.not_before, trace).await?;
+            let stand_in = self.stand_ins.of_token(token.key());
+            self.feign(stand_in, token.totp(), attempt, loaded.not_before, trace).await?;
             return Err(Reason::NotEnrolled.into());
         };
         check_parameters(&standing.token, token.totp()).map_err(Reason::TokenUnsuited)?;
@@ -54,7 +56,7 @@ impl Inner {
                 self.accept(token, acceptance, trace).await?;
                 Ok((step, drift))
             }
-            Decision::Replay => Err(Reason::Replay.into()),
+            Decision::Replay { advice } => Err(Refusal { reason: Reason::Replay, advice }),
             Decision::Wrong { failure, advice } => {
                 self.fail(token, failure, &now, trace).await?;
                 Err(Refusal { reason: Reason::Wrong, advice })
@@ -95,7 +97,7 @@ impl Inner {
         seen: Seen,
         trace: &mut Trace,
     ) -> Result<Row, Reason> {
-        let loaded = self.load(token, trace).await?;
+        let loaded = self.load(token.key(), trace).await?;
         if loaded.seen() == seen { Ok(loaded.row) } else { Err(Reason::StoreReplaced) }
     }
 
@@ -119,8 +121,8 @@ impl Inner {
         }
     }
 
-    pub(super) async fn load(&self, token: &Token, trace: &mut Trace) -> Result<Loaded, Reason> {
-        let loaded = self.store.load(token.key()).await?;
+    pub(super) async fn load(&self, key: &TokenKey, trace: &mut Trace) -> Result<Loaded, Reason> {
+        let loaded = self.store.load(key).await?;
         let Some(replaced) = loaded.replaced else { return Ok(loaded) };
         let now = self.agreed_now(trace).map_err(Reason::ClockUntrusted)?;
         self.store.set_not_before(dead_until(replaced, &now)).await?;
@@ -170,8 +172,9 @@ impl Inner {
         if let Some(turn) = &turn {
             turn.come().await;
         }
-        let not_before = self.load(&self.stand_in, trace).await?.not_before;
-        self.feign(self.stand_in.totp(), attempt, not_before, trace).await?;
+        let stand_in = self.stand_ins.of_client(attempt.client());
+        let not_before = self.load(stand_in, trace).await?.not_before;
+        self.feign(stand_in, self.stand_ins.totp(), attempt, not_before, trace).await?;
         // To whoever asks for them, unknown users look like anybody who typed a wrong code.
         Err(Refusal { reason: Reason::NotEnrolled, advice: Advice::TryAgain })
     }
@@ -179,6 +182,7 @@ impl Inner {
     /// The work of a wrong code, on a row that stands in for the one that isn't there.
     async fn feign(
         &self,
+        key: &TokenKey,
         totp: &Totp,
         attempt: &Attempt,
         not_before: Option<Timestamp>,
@@ -186,18 +190,17 @@ impl Inner {
     ) -> Result<(), Reason> {
         let now = self.now(trace)?;
         self.check_ceiling(attempt, &now)?;
-        let standing = stand_in(&now, not_before);
+        let standing = stand_in::standing(&now, not_before);
         let admission = decide::admit(&standing, &self.policy, totp, &now, Purpose::LogIn, attempt.count())?;
         trace.width = Some(admission.window().width());
         let found = admission.look(totp, attempt.codes());
         // What was found must not matter, and must not be seen not to matter by the compiler.
-        if let Decision::Wrong { failure, .. } = black_box(decide::judge(&admission, &found)) {
-            let key = self.stand_in.key();
-            if self.store.write(key, Change::Fail(failure)).await? == Written::Missing {
-                // The first time that this store meets an unknown token.
-                let Standing { token: state, budget, .. } = standing;
-                self.store.write(key, Change::Enrol { state, budget }).await?;
-            }
+        if let Decision::Wrong { failure, .. } = black_box(decide::judge(&admission, &found))
+            && self.store.write(key, Change::Fail(failure)).await? == Written::Missing
+        {
+            // The first time that this row is needed.
+            let Standing { token: state, budget, .. } = standing;
+            self.store.write(key, Change::Enrol { state, budget }).await?;
         }
         Ok(())
     }
@@ -212,23 +215,8 @@ pub(super) fn dead_until(replaced: Replaced, now: &TimeInterval) -> Timestamp {
     }
 }
 
-/// A token that was enrolled long ago with a clock like most.
-fn stand_in(now: &TimeInterval, not_before: Option<Timestamp>) -> Standing {
-    const VARIANCE_OF_FIVE_SECONDS: u64 = 25_000_000_000_000;
-    Standing {
-        token: TokenState {
-            epoch: 0,
-            watermark: None,
-            nonce: [0; 8],
-            drift: Drift::from_parts(SignedDuration::ZERO, VARIANCE_OF_FIVE_SECONDS, now.latest(), None),
-        },
-        budget: Budget::full(now.earliest()),
-        not_before,
-    }
-}
-
 /// How many bits of an epoch say what the token's codes were made of.
-const PARAMETER_BITS: u32 = 16;
+const PARAMETER_BITS: u32 = TokenState::PARAMETER_BITS;
 
 /// Which enrolment it is, drawn at random: a token that was removed and enrolled again under the same id must not be
 /// moved by an acceptance that was decided on before. Counting from 0 would start at the same epoch both times.

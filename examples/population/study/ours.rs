@@ -69,7 +69,7 @@ impl<'s> Skewgate<'s> {
                     authenticates: true,
                 })
             }
-            Decision::Replay => return decision,
+            Decision::Replay { .. } => return decision,
             Decision::Wrong { failure, .. } => Change::Fail(failure),
         };
         let Standing { token, budget, .. } = self.standing;
@@ -140,8 +140,7 @@ impl Gate for Skewgate<'_> {
         };
         let refused = match self.settle(&admission, &found_by(&admission, step, codes)) {
             Decision::Accept { .. } => None,
-            Decision::Replay => Some(Advice::WaitForNextCode),
-            Decision::Wrong { advice, .. } => Some(advice),
+            Decision::Replay { advice } | Decision::Wrong { advice, .. } => Some(advice),
         };
         Answer { refused, codes: Some(admission.window().width()) }
     }

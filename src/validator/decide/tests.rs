@@ -100,9 +100,10 @@ fn a_fresh_code_is_accepted_and_teaches() {
 
 #[test]
 fn a_used_code_is_a_replay_and_pays_nothing() {
-    assert_eq!(decide(&state(Some(step(0))), &[code(0)]), Decision::Replay);
-    assert_eq!(decide(&state(Some(step(0))), &[code(-1)]), Decision::Replay);
-    assert_eq!(decide(&state(Some(step(0))), &[code(-1), code(0)]), Decision::Replay);
+    let replay = Decision::Replay { advice: Advice::WaitForNextCode };
+    assert_eq!(decide(&state(Some(step(0))), &[code(0)]), replay);
+    assert_eq!(decide(&state(Some(step(0))), &[code(-1)]), replay);
+    assert_eq!(decide(&state(Some(step(0))), &[code(-1), code(0)]), replay);
 }
 
 #[test]
@@ -210,7 +211,7 @@ fn a_watermark_outlives_every_window() {
     let used = state(Some(step(0)));
     for second in 0..600 {
         match decide_at(&used, at(NOON + second), &[code(0)]) {
-            Ok(Decision::Replay | Decision::Wrong { .. }) | Err(Reason::WatermarkAhead { .. }) => {}
+            Ok(Decision::Replay { .. } | Decision::Wrong { .. }) | Err(Reason::WatermarkAhead { .. }) => {}
             other => panic!("{second} s: {other:?}"),
         }
     }

@@ -516,16 +516,38 @@ fn an_unknown_token_costs_the_same_work() {
         (service.store.taken(), event.window_width)
     };
     let known = ops(service.show(&wrong()));
-    let nobody = || block_on(service.gate.validate(None, &wrong()));
+    let nobody = || block_on(service.gate.validate(None, &wrong().from_client("192.0.2.7")));
     let stranger = Token::new(TokenId::new("stranger").unwrap(), totp());
     let first = ops(nobody());
     assert_eq!(first.0, [Op::Load, Op::Charge, Op::Enrol], "the row is made when it is first needed");
     let unknown = ops(nobody());
-    let not_enrolled = ops(block_on(service.gate.validate(Some(&stranger), &wrong())));
+    let strange = || block_on(service.gate.validate(Some(&stranger), &wrong()));
+    let _first = ops(strange());
+    let not_enrolled = ops(strange());
     assert_eq!(known.0, [Op::Load, Op::Charge]);
     assert_eq!(unknown.0, known.0);
     assert_eq!(not_enrolled.0, known.0);
     assert_eq!(unknown.1, not_enrolled.1);
+}
+
+/// Whoever names no client has nothing in common with others, and waits for no row that these use.
+#[test]
+fn unknown_users_are_spread_over_many_rows_and_none_is_shown() {
+    let service = scripted();
+    for _ in 0..200 {
+        assert!(!block_on(service.gate.validate(None, &wrong())).is_accepted());
+    }
+    let ops = service.store.taken();
+    assert_eq!(ops.iter().filter(|op| **op == Op::Enrol).count(), 64, "as many rows");
+    assert_eq!(ops.iter().filter(|op| **op == Op::Charge).count(), 200);
+    assert_eq!(service.store.inner.len(), 1, "the one token that is enrolled");
+    let mut shown = 0;
+    let mut visit = |_| {
+        shown += 1;
+        std::ops::ControlFlow::Continue(())
+    };
+    block_on(crate::store::ManageStore::scan(&service.store.inner, &mut visit)).unwrap();
+    assert_eq!(shown, 1);
 }
 
 /// A flushed store: absent state is a refusal, never "a new token".

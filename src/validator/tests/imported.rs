@@ -48,3 +48,26 @@ fn the_time_must_be_known() {
     assert!(matches!(import(&service, Imported::default()), Err(EnrolError::ClockUntrusted(_))));
     assert!(service.store.is_empty());
 }
+
+#[test]
+fn a_clock_that_could_not_be_looked_for_is_refused() {
+    let hour = SignedDuration::from_secs(3_600);
+    for (ahead, fits) in [
+        (hour, true),
+        (-hour, true),
+        (hour + SignedDuration::from_nanos(1), false),
+        (-hour - SignedDuration::from_nanos(1), false),
+        (SignedDuration::from_nanos(i64::MIN), false),
+    ] {
+        let service = service();
+        let known = Imported { last_used: TimeStep::new(1), ahead: Some(ahead) };
+        match import(&service, known) {
+            Ok(enrolment) => assert!(fits && enrolment.drift.mean() == ahead, "{ahead}"),
+            Err(EnrolError::TooFarOff { ahead: got, limit }) => {
+                assert!(!fits && got == ahead && limit == Duration::from_secs(3_600), "{ahead}");
+                assert!(service.store.is_empty(), "nothing is written");
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+}

@@ -1,4 +1,33 @@
 use super::*;
+
+/// Four minutes ahead, and then set right: what it shows until the time that it had shown before counts as used.
+#[test]
+fn a_token_that_ran_ahead_and_was_set_right_is_told_how_long_its_codes_are_used() {
+    const AHEAD: i64 = 240;
+    let service = Service::new(MemoryStore::new());
+    service.set(15);
+    block_on(service.gate.enrol(&token(), &two(15 + AHEAD))).unwrap();
+    service.set(1_005);
+    assert!(service.show(&one(1_005 + AHEAD)).is_accepted());
+    assert_eq!(service.refusal(&one(1_005 + AHEAD)).advice(), Advice::WaitForNextCode, "its next one is new");
+    service.set(1_015);
+    // The code of 1005 + 240 is the watermark's: a right clock is above it when that step has ended.
+    let free_at = (1_005 + AHEAD) / 30 * 30 + 30;
+    let refused = service.refusal(&one(1_015));
+    assert!(matches!(refused.reason(), Reason::Replay));
+    let Advice::RetryAfter(wait) = refused.advice() else { panic!("{:?}", refused.advice()) };
+    assert_eq!(i64::try_from(wait.as_secs()).unwrap(), free_at - 1_015);
+    // A reset changes none of that: what could have been used by a clock that is so far ahead stays used.
+    block_on(service.gate.reset(&token())).unwrap();
+    assert_eq!(service.refusal(&one(1_015)).advice(), refused.advice());
+    service.set(free_at - 40);
+    let late = service.refusal(&one(free_at - 40));
+    assert!(matches!(late.advice(), Advice::RetryAfter(wait) if wait < Duration::from_secs(41)), "{late:?}");
+    service.set(free_at - 20);
+    assert_eq!(service.refusal(&one(free_at - 20)).advice(), Advice::WaitForNextCode);
+    service.set(free_at + 5);
+    assert!(service.show(&one(free_at + 5)).is_accepted());
+}
 use crate::window::RESYNCHRONISATION_SLACK;
 
 /// A token whose clock somebody has set ahead since it was enrolled.

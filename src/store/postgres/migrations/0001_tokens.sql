@@ -37,7 +37,7 @@ CREATE TABLE skewgate_token (
 COMMENT ON TABLE skewgate_token IS
     'Tokens of one-time codes, and their guess budgets. skewgate_token_view shows the times readably. Whoever restores or edits rows calls Validator::restored() before the next login';
 COMMENT ON COLUMN skewgate_token.id IS
-    'The name of a token, or of an account whose tokens share a budget. The one that begins with U+0001 stands in for unknown tokens';
+    'The name of a token, or of an account whose tokens share a budget. Those that begin with U+0001 stand in for unknown tokens';
 COMMENT ON COLUMN skewgate_token.budget IS
     'Where the token''s guess budget is: '''' in this row, otherwise in the row with this id and '''' here';
 COMMENT ON COLUMN skewgate_token.epoch IS
