@@ -23,13 +23,14 @@
 //!
 //! | line | what it says |
 //! | --- | --- |
-//! | first | `{"schema":"skewgate/tokens/1"}` |
+//! | first | `{"schema":"skewgate/tokens/1","not_before_ns":null}`, and up to when codes were dead for all tokens, if they were |
 //! | each token | `token`, `budget` (the name of its guess budget, where that is another), `epoch`, `watermark` (a time step), `mean_ns`, `variance_us2`, `updated_ns`, `outlier_ns` (its clock's drift), `blind_full_at_ns`, `partial_full_at_ns`, `failures` (the budget) |
 //! | last | `{"end":true,"tokens":2}`: without it, the file was cut off and nothing is imported |
 //!
-//! Times are nanoseconds since the Unix epoch.
+//! Times are nanoseconds since the Unix epoch. A budget on which no token is any more isn't in it; whoever is enrolled on that again begins with a
+//! nearly empty one, as everybody does after an import.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io::{self, BufRead, Write};
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -85,6 +86,9 @@ pub enum BackupError {
         /// How far they are apart.
         apart: Duration,
     },
+    /// The operating system gave no random bytes. Nothing was imported.
+    #[error("the operating system gave no random bytes: check its entropy source; nothing was imported")]
+    NoRandomness,
     /// The store failed. What was imported until then stays; a second run goes on.
     #[error("after {created} tokens: {source}; run the import again, what is there is left alone")]
     StoreFailed {
@@ -157,7 +161,11 @@ pub struct Import {
 ///
 /// [`BackupError`] where the store failed or `out` can't be written: then the last line is missing.
 pub async fn export(store: &dyn ManageStore, out: &mut (dyn Write + Send)) -> Result<usize, BackupError> {
-    let (mut tokens, mut ended) = (0, write_line(out, &First { schema: SCHEMA.to_owned() }));
+    let failed = |source| BackupError::StoreFailed { created: 0, source };
+    // What holds for all tokens comes with any.
+    let not_before = store.load(&TokenId::stand_in(0).into()).await.map_err(failed)?.not_before;
+    let first = First { schema: SCHEMA.to_owned(), not_before_ns: not_before.map(Timestamp::as_unix_nanos) };
+    let (mut tokens, mut ended) = (0, write_line(out, &first));
     let mut visit = |record: Record| {
         if ended.is_ok() {
             ended = write_line(out, &Line::from(&record));
@@ -165,14 +173,17 @@ pub async fn export(store: &dyn ManageStore, out: &mut (dyn Write + Send)) -> Re
         }
         if ended.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
     };
-    store.scan(&mut visit).await.map_err(|source| BackupError::StoreFailed { created: 0, source })?;
+    store.scan(&mut visit).await.map_err(failed)?;
     ended?;
     write_line(out, &Last { end: true, tokens })?;
     out.flush()?;
     Ok(tokens)
 }
 
-/// Brings the tokens of a backup into `store`. Those that it has already are left alone: they know more.
+/// Brings the tokens of a backup into `store`. Those that it has already are left alone: they know more. Each one that is new there gets an
+/// epoch of its own, so that nothing is written to it that was decided before.
+///
+/// Tokens of one account that were written while it was guessed at may say different things of its budget: the emptier one counts.
 ///
 /// Nothing is written before the whole backup has been read. Afterwards nobody gets in for five minutes, see
 /// [`Validator::restored`](crate::validator::Validator::restored).
@@ -185,17 +196,31 @@ pub async fn import(
     time: &dyn TimeSource,
     input: &mut (dyn BufRead + Send),
 ) -> Result<Import, BackupError> {
-    let records = read(input)?;
+    let Backup { records, not_before: before } = read(input)?;
     let now = time.now()?;
     let apart = (now.midpoint() - time.system_clock()).unsigned_abs();
     if apart > MOST_APART {
         return Err(BackupError::ClockContradicted { apart });
     }
     let not_before = now.latest() + SignedDuration::from(RESYNCHRONISATION_SLACK);
+    if let Some(before) = before.filter(|before| *before > not_before + SignedDuration::from(MOST_APART)) {
+        let got = before.as_unix_nanos().to_string();
+        let flaw = LineError::Number { field: "not_before_ns", got };
+        return Err(BackupError::Line { line: 1, flaw });
+    }
+    let not_before = not_before.max(before.unwrap_or(not_before));
+    let mut budgets: HashMap<TokenId, Budget> = HashMap::new();
+    for Record { key, budget, .. } in &records {
+        let kept = budgets.entry(key.budget().clone()).or_insert(*budget);
+        *kept = kept.emptier(*budget);
+    }
     let (mut created, mut kept) = (0, 0);
     let failed = |created, source| BackupError::StoreFailed { created, source };
+    random()?;
     store.set_not_before(not_before).await.map_err(|source| failed(0, source))?;
     for Record { key, state, budget } in records {
+        let budget = budgets.get(key.budget()).copied().unwrap_or(budget);
+        let state = TokenState { epoch: state.another_epoch(random()?), ..state };
         let enrol = Change::Enrol { state, budget };
         match store.write(&key, enrol).await.map_err(|source| failed(created, source))? {
             Written::Done => created += 1,
@@ -205,13 +230,27 @@ pub async fn import(
     Ok(Import { created, kept, not_before })
 }
 
+fn random() -> Result<u64, BackupError> {
+    getrandom::u64().map_err(|_| BackupError::NoRandomness)
+}
+
+/// A whole backup.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Backup {
+    /// Its tokens.
+    pub records: Vec<Record>,
+    /// Codes that could have been used by then were dead in the store that it was made of.
+    pub not_before: Option<Timestamp>,
+}
+
 /// Reads a whole backup.
 ///
 /// # Errors
 ///
 /// [`BackupError`] where a line can't be understood, is there twice or is missing.
-pub fn read(input: &mut dyn BufRead) -> Result<Vec<Record>, BackupError> {
-    let (mut records, mut names) = (Vec::new(), HashSet::new());
+pub fn read(input: &mut dyn BufRead) -> Result<Backup, BackupError> {
+    let (mut records, mut not_before, mut names) = (Vec::new(), None, HashSet::new());
     let (mut line, mut text) = (0, String::new());
     let mut ended = false;
     while next_line(input, &mut text)? > 0 {
@@ -221,10 +260,12 @@ pub fn read(input: &mut dyn BufRead) -> Result<Vec<Record>, BackupError> {
             return Err(flaw(LineError::Surplus));
         }
         if line == 1 {
-            let First { schema } = serde_json::from_str(&text).map_err(|error| flaw(error.into()))?;
+            let First { schema, not_before_ns } =
+                serde_json::from_str(&text).map_err(|error| flaw(error.into()))?;
             if schema != SCHEMA {
                 return Err(flaw(LineError::Schema { got: schema }));
             }
+            not_before = not_before_ns.map(Timestamp::from_unix_nanos);
         } else if let Ok(Last { tokens, .. }) = serde_json::from_str(&text) {
             if tokens != records.len() {
                 return Err(flaw(LineError::Count { said: tokens, found: records.len() }));
@@ -238,7 +279,7 @@ pub fn read(input: &mut dyn BufRead) -> Result<Vec<Record>, BackupError> {
             records.push(record);
         }
     }
-    if ended { Ok(records) } else { Err(BackupError::CutOff { lines: line }) }
+    if ended { Ok(Backup { records, not_before }) } else { Err(BackupError::CutOff { lines: line }) }
 }
 
 /// Reads the line of one token.
@@ -267,6 +308,8 @@ fn write_line(out: &mut (dyn Write + Send), line: &impl Serialize) -> io::Result
 #[serde(deny_unknown_fields)]
 struct First {
     schema: String,
+    #[serde(default)]
+    not_before_ns: Option<i64>,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -205,7 +205,7 @@ impl Case<'_> {
         let found = admission.look(self.totp, Consecutive::new(self.codes)?);
         Ok(match judge(&admission, &found) {
             Decision::Accept { .. } => Cause::Accepted,
-            Decision::Replay => Cause::Replay,
+            Decision::Replay { .. } => Cause::Replay,
             Decision::Wrong { .. } => Cause::FitsNowhere,
         })
     }

@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use skewgate::store::Record;
 use skewgate::store::backup::read_line;
+use skewgate::time::Timestamp;
 use skewgate::token::TokenId;
 use skewgate::validator::decide::Standing;
 
@@ -23,6 +24,7 @@ const LONGEST_LINE: u64 = 16 * 1024;
 #[derive(Deserialize)]
 struct Frame {
     schema: Option<String>,
+    not_before_ns: Option<i64>,
     end: Option<bool>,
 }
 
@@ -41,7 +43,7 @@ fn find(
     id: Option<&TokenId>,
     failed: impl Fn(io::Error) -> ExplainError,
 ) -> Result<Standing, ExplainError> {
-    let mut found: Option<Record> = None;
+    let (mut found, mut not_before): (Option<Record>, Option<Timestamp>) = (None, None);
     let mut text = String::new();
     for line in 1.. {
         text.clear();
@@ -54,7 +56,10 @@ fn find(
         }
         let record = match (read_line(text), serde_json::from_str::<Frame>(text)) {
             (Ok(record), _) => record,
-            (Err(_), Ok(Frame { schema: Some(schema), .. })) if schema == SCHEMA => continue,
+            (Err(_), Ok(Frame { schema: Some(schema), not_before_ns, .. })) if schema == SCHEMA => {
+                not_before = not_before_ns.map(Timestamp::from_unix_nanos);
+                continue;
+            }
             (Err(_), Ok(Frame { end: Some(true), .. })) => continue,
             (Err(error), _) => return Err(ExplainError::StateLine { line, error }),
         };
@@ -69,7 +74,7 @@ fn find(
         }
     }
     match (found, id) {
-        (Some(Record { state, budget, .. }), _) => Ok(Standing { token: state, budget, not_before: None }),
+        (Some(Record { state, budget, .. }), _) => Ok(Standing { token: state, budget, not_before }),
         (None, Some(id)) => Err(ExplainError::NoSuchToken { id: id.clone() }),
         (None, None) => Err(ExplainError::NoState),
     }
@@ -108,6 +113,18 @@ mod tests {
         assert_eq!(watermark(&whole, Some("eve")), Some(6));
         let standing = read(&whole, Some("ada")).unwrap();
         assert_eq!((standing.budget.failures(), standing.token.drift.mean().as_nanos()), (4, -3));
+    }
+
+    #[test]
+    fn a_whole_export_says_what_is_dead_for_all() {
+        let ada = line("ada", 5);
+        let first = "{\"schema\":\"skewgate/tokens/1\",\"not_before_ns\":17}\n";
+        for (text, expected) in
+            [(format!("{first}{ada}{LAST}"), Some(17)), (format!("{FIRST}{ada}"), None), (ada, None)]
+        {
+            let not_before = read(&text, None).unwrap().not_before;
+            assert_eq!(not_before, expected.map(Timestamp::from_unix_nanos), "{text}");
+        }
     }
 
     #[test]
