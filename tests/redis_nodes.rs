@@ -81,5 +81,5 @@ fn nodes_over_a_cluster_accept_no_step_twice() {
 fn an_owner_gets_in_within_two_tries_through_a_flood() {
     let (runtime, server) = (runtime(), RedisServer::durable());
     let store = runtime.block_on(open(server.url()));
-    nodes::flood(&runtime, &server.url(), &store, 4, 10, 1);
+    nodes::flood(&runtime, &server.url(), &store, 4, 30);
 }

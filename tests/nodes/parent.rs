@@ -241,15 +241,13 @@ fn check_budgets(
     }
 }
 
-/// 256 wrong codes at one token, from so many of the nodes at once, and its owner at another one, who does what the advice is:
-/// let in within two tries.
+/// 256 wrong codes at one token, from all nodes at once, and its owner at one of them, who does what the advice is: let in within two tries.
 pub(crate) fn flood(
     runtime: &tokio::runtime::Runtime,
     url: &str,
     store: &Arc<dyn StateStore>,
     seed: u64,
     rounds: i64,
-    flooding: usize,
 ) {
     let mut random = Random(seed);
     enrol(runtime, store);
@@ -264,15 +262,15 @@ pub(crate) fn flood(
             wrong += u32::from(words.contains(" wrong wrong "));
         };
         let (owner, others) = nodes.split_last_mut().unwrap();
-        for node in &mut others[..flooding] {
-            node.order(&format!("flood {round} {} {} nobody", random.next(), FLOOD / flooding));
+        for node in &mut *others {
+            node.order(&format!("flood {round} {} {} nobody", random.next(), FLOOD / NODES));
         }
         // The owner comes when it has begun.
         for _ in 0..random.below(6) {
             hear(&others[0].next().unwrap());
         }
-        owner.order(&format!("flood {round} 0 0 owner"));
-        for node in others[..flooding].iter_mut().chain([owner]) {
+        owner.order(&format!("flood {round} {} {} owner", random.next(), FLOOD / NODES));
+        for node in others.iter_mut().chain([owner]) {
             while let Some(words) = node.next().filter(|words| words != "done") {
                 hear(&words);
             }

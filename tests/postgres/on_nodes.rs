@@ -64,5 +64,5 @@ fn an_owner_gets_in_within_two_tries_through_a_flood() {
     let (runtime, server) = (runtime(), Postgres::start());
     let parameters = prepare(&runtime, &server);
     let store: Arc<dyn StateStore> = Arc::new(connect(patient(), &parameters));
-    nodes::flood(&runtime, &parameters, &store, 2, 10, 1);
+    nodes::flood(&runtime, &parameters, &store, 2, 30);
 }
