@@ -54,7 +54,11 @@ impl Place {
     }
 
     fn watch(&self, options: &[&str]) -> Watch {
-        Watch::start(&self.file(), &self.database(), options)
+        Watch::start(&self.file(), &self.database(), options, &[])
+    }
+
+    fn watch_with(&self, environment: &[(&str, &str)]) -> Watch {
+        Watch::start(&self.file(), &self.database(), &[], environment)
     }
 }
 
@@ -549,7 +553,7 @@ fn whatever_kills_it_the_history_opens_and_holds_whole_sweeps() {
     let mut random: u64 = 0x9e37_79b9_7f4a_7c15;
     let mut seen = 0;
     for round in 0..12 {
-        let watch = Watch::spawn(&place.file(), &place.database(), &[]);
+        let watch = Watch::spawn(&place.file(), &place.database(), &[], &[]);
         // From before it listens until after its second sweep.
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         thread::sleep(Duration::from_millis((random >> 33) % 1_800));
@@ -608,6 +612,55 @@ fn it_is_not_well_without_true_time() {
     );
     assert_eq!(watch.metric("skew_check_watch_healthy"), 0);
     assert_eq!(watch.events("host_changed"), Vec::<Value>::new(), "nothing is said of hosts");
+}
+
+#[test]
+fn a_disk_that_is_full_is_told_and_the_rest_goes_on() {
+    let (reference, right) = (ahead(0), ahead(0));
+    let place = Place::new(reference.address(), &[right.address()]);
+    // There is a history already: what is limited is what may be added.
+    let before = place.watch(&[]);
+    before.wait_for_sweeps(1);
+    assert!(before.end("TERM").0.success());
+    let watch = place.watch(&[]);
+    watch.wait_for_sweeps(1);
+    let limit = |bytes: &str| {
+        let process = watch.id().to_string();
+        let set = Command::new("prlimit").args(["--pid", &process, &format!("--fsize={bytes}")]).status();
+        assert!(set.expect("`prlimit`, of util-linux").success());
+    };
+    limit("1:unlimited");
+    let failed = watch.event("history_failed");
+    assert!(failed["problem"].as_str().unwrap().contains("history.redb failed: "), "{failed}");
+    watch.wait_until("unwell", |watch| watch.get("/healthz").status == 503);
+    assert_eq!(watch.json("/healthz")["reasons"][0]["code"], "history_not_written");
+    watch.wait_for_sweeps(2);
+    assert_eq!(states(&watch.json("/api/fleet.json")), ["in-sync"], "sweeps go on");
+    assert!(watch.metric("skew_check_watch_history_errors_total") >= 2);
+    // And it is used again once there is room.
+    limit("unlimited:unlimited");
+    watch.wait_until("well", |watch| watch.get("/healthz").status == 200);
+    assert_eq!(watch.get("/api/history.json").status, 200);
+}
+
+#[test]
+fn systemd_is_told_that_it_is_ready_lives_and_ends() {
+    let (reference, right) = (ahead(0), ahead(0));
+    let place = Place::new(reference.address(), &[right.address()]);
+    let socket = place.0.path().join("notify");
+    let systemd = std::os::unix::net::UnixDatagram::bind(&socket).unwrap();
+    systemd.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let told = || {
+        let mut bytes = [0; 256];
+        let length = systemd.recv(&mut bytes).expect("something in time");
+        String::from_utf8_lossy(&bytes[..length]).into_owned()
+    };
+    let socket = socket.to_str().unwrap();
+    let watch = place.watch_with(&[("NOTIFY_SOCKET", socket), ("WATCHDOG_USEC", "400000")]);
+    let first = [told(), told(), told()].concat();
+    assert!(first.contains("READY=1") && first.matches("WATCHDOG=1").count() == 2, "{first:?}");
+    watch.signal("TERM");
+    until(|| told().contains("STOPPING=1").then_some(()), || "never STOPPING=1".to_owned());
 }
 
 #[test]

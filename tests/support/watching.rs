@@ -25,18 +25,30 @@ pub(crate) struct Watch {
 
 impl Watch {
     /// Starts it over an inventory and a database, with sweeps of one sample a second, and waits until it listens.
-    pub(crate) fn start(inventory: &Path, database: &Path, options: &[&str]) -> Self {
-        let mut watch = Self::spawn(inventory, database, options);
+    pub(crate) fn start(
+        inventory: &Path,
+        database: &Path,
+        options: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Self {
+        let mut watch = Self::spawn(inventory, database, options, environment);
         let listening = watch.event("listening");
         watch.address = listening["address"].as_str().and_then(|address| address.parse().ok());
         watch
     }
 
     /// The same, without waiting for anything.
-    pub(crate) fn spawn(inventory: &Path, database: &Path, options: &[&str]) -> Self {
+    pub(crate) fn spawn(
+        inventory: &Path,
+        database: &Path,
+        options: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Self {
         let defaults = [["--every", "1s"], ["--samples", "1"], ["--timeout", "150ms"]];
         let defaults = defaults.iter().filter(|default| !options.contains(&default[0])).flatten();
-        let mut process = Command::new(env!("CARGO_BIN_EXE_skew-check"))
+        let mut process = Command::new("sh")
+            // What is too much for a file is an error then, as on a full disk, and not the end.
+            .args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_skew-check")])
             .args(["watch", "--listen", "127.0.0.1:0", "--log-format", "json", "--allow-single", "-4"])
             .args(defaults)
             .arg("--inventory")
@@ -44,6 +56,7 @@ impl Watch {
             .arg("--database")
             .arg(database)
             .args(options)
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
