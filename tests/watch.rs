@@ -3,10 +3,10 @@
 mod support;
 
 use std::collections::BTreeSet;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
@@ -383,6 +383,94 @@ fn a_webhook_that_fails_is_asked_again_and_its_secret_shows_nowhere() {
     }
 }
 
+/// Takes posts over TLS, writes the last one's body into a file, and says on which port.
+const TLS_HOOK: &str = r#"
+import http.server, ssl, sys
+certificate, key, out = sys.argv[1:]
+class Hook(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        with open(out, "wb") as file:
+            file.write(body)
+        self.send_response(204)
+        self.end_headers()
+    def log_message(self, *_):
+        pass
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain(certificate, key)
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hook)
+server.socket = context.wrap_socket(server.socket, server_side=True)
+print(server.server_address[1], flush=True)
+server.serve_forever()
+"#;
+
+#[test]
+#[ignore = "needs python3 and openssl: ./tests/run"]
+fn over_tls_a_webhook_is_told_if_its_certificate_is_trusted_and_not_otherwise() {
+    let (reference, silent) = (ahead(0), serve(Script::silent()));
+    let place = Place::new(reference.address(), &[silent.address()]);
+    let file = |name: &str| place.0.path().join(name).to_str().expect("UTF-8").to_owned();
+    let (certificate, key, out) = (file("certificate.pem"), file("key.pem"), file("out.json"));
+    let made = Command::new("openssl")
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-days",
+            "2",
+        ])
+        .args(["-subj", "/CN=hook", "-addext", "subjectAltName=IP:127.0.0.1"])
+        .args(["-addext", "basicConstraints=critical,CA:FALSE", "-keyout", &key, "-out", &certificate])
+        .output()
+        .expect("openssl");
+    assert!(made.status.success(), "{made:?}");
+    let mut hook = Process(
+        Command::new("python3")
+            .args(["-c", TLS_HOOK, &certificate, &key, &out])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("python3"),
+    );
+    let mut port = String::new();
+    BufReader::new(hook.0.stdout.take().expect("a pipe")).read_line(&mut port).expect("a line");
+    let url = format!("https://127.0.0.1:{}/hook", port.trim());
+
+    let told = |trusted: &str, database: &str| {
+        let options = ["--confirm", "1", "--webhook", &url];
+        let watch =
+            Watch::start(&place.file(), Path::new(&file(database)), &options, &[("SSL_CERT_FILE", trusted)]);
+        let count = |outcome: &str| {
+            watch.metric(&format!(
+                "skew_check_watch_notifications_total{{channel=\"webhook\",outcome=\"{outcome}\"}}"
+            ))
+        };
+        watch.wait_until("told", |_| count("delivered") + count("failed") == 1);
+        (count("delivered"), watch.log())
+    };
+    let (delivered, log) = told("/dev/null", "one.redb");
+    assert!(delivered == 0 && !Path::new(&out).exists(), "{log:#?}");
+    assert!(format!("{log:?}").contains("certificate"), "{log:#?}");
+    let (delivered, log) = told(&certificate, "two.redb");
+    assert_eq!(delivered, 1, "{log:#?}");
+    let document: Value = serde_json::from_slice(&std::fs::read(&out).unwrap()).unwrap();
+    assert_eq!(document["changes"][0]["to"], "unreachable");
+}
+
+/// A process, killed when dropped.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Both fail only where it has ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 #[test]
 fn nobody_who_is_slow_to_hear_delays_a_sweep() {
     let (reference, silent) = (ahead(0), serve(Script::silent()));
@@ -464,11 +552,15 @@ fn a_program_is_run_with_the_changes_on_its_input_and_no_shell_reads_them() {
 fn options_that_are_secrets_are_not_handed_to_programs() {
     let (reference, silent) = (ahead(0), serve(Script::silent()));
     let place = Place::new(reference.address(), &[silent.address()]);
-    let out = place.0.path().join("env");
+    let (out, config) = (place.0.path().join("env"), place.0.path().join("config.toml"));
+    let settings = format!(
+        "[watch]\nconfirm = 1\nallow-single = true\ncommand = '/bin/sh'\ncommand-arg = ['-c', \"env > '{}'\"]\n",
+        out.display()
+    );
+    std::fs::write(&config, settings).unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_skew-check"))
-        .args(["watch", "--once", "--confirm", "1", "--allow-single", "--samples", "1", "--timeout", "100ms"])
-        .args(["--command", "/bin/sh", "--command-arg", "-c", "--command-arg"])
-        .arg(format!("env > '{}'", out.display()))
+        .args(["watch", "--once", "--samples", "1", "--timeout", "100ms"])
+        .env("SKEW_CHECK_CONFIG", config)
         .env("SKEW_CHECK_INVENTORY", place.file())
         .env("SKEW_CHECK_DATABASE", place.database())
         .env("SKEW_CHECK_WEBHOOK", "http://127.0.0.1:1/s3cret")

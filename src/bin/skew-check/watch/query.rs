@@ -88,6 +88,7 @@ fn moment(name: &str, got: Option<&str>, now_s: i64, otherwise: i64) -> Result<i
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn parsed(query: &str) -> Result<(Stretch, Wanted), String> {
         let pairs: Vec<(String, String)> = query
@@ -133,6 +134,25 @@ mod tests {
         ] {
             let found = parsed(query).map(|_| "ok".to_owned()).unwrap_or_else(|problem| problem);
             assert!(found.contains(code), "{query}: {found}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_asked_for_is_within_limits_or_a_problem(
+            pairs in proptest::collection::vec(
+                ("host|from|to|columns|points|[a-z]{0,3}", "-?[0-9]{0,20}|[ -~]{0,8}"), 0..5),
+            now_s in 0..4_000_000_000_i64,
+        ) {
+            let now = Timestamp::from_unix_nanos(now_s * 1_000_000_000);
+            if let Ok((stretch, wanted)) = parse(&pairs, now) {
+                prop_assert!(stretch.from_s < stretch.to_s);
+                prop_assert!(stretch.from_s >= -LATEST_S && stretch.to_s <= LATEST_S);
+                match wanted {
+                    Wanted::HeatMap { columns } => prop_assert!((1..=MOST_COLUMNS).contains(&columns)),
+                    Wanted::Host { points, .. } => prop_assert!((1..=MOST_POINTS).contains(&points)),
+                }
+            }
         }
     }
 }
