@@ -92,7 +92,7 @@ impl Track {
         if to < self.said {
             self.calm = Some(0);
         } else if self.calm.take().is_some() {
-            self.relapses = (self.relapses + 1).min(MOST_RELAPSES);
+            self.relapses = self.relapses.saturating_add(1).min(MOST_RELAPSES);
         }
         let (from, from_severity) = (self.condition, self.said);
         (self.said, self.condition, self.since) = (to, self.latest[to as usize], since);

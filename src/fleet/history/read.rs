@@ -68,21 +68,24 @@ fn suited(cells: &Cells, tiers: &[Tier], columns: &Columns, to_s: i64) -> Result
     let mut candidates = tiers.get(fine_enough..).unwrap_or_default();
     while let [tier, coarser @ ..] = candidates {
         let from = tier.start(columns.from_s);
-        let goes_back = next_cell(cells, *tier, i64::MIN, from)?.is_some();
         let begins = next_cell(cells, *tier, from, to_s)?;
-        let mut suits = goes_back || begins.is_some();
-        let rivals = if goes_back { &[] } else { coarser };
-        for coarser in rivals {
-            let first = next_cell(cells, *coarser, coarser.start(columns.from_s), to_s)?;
-            let end = first.map(|start| start.saturating_add(i64::from(coarser.span_s)));
-            suits &= end.is_none_or(|end| begins.is_none_or(|begins| begins < end));
+        // Where there is nothing in the range, there was nothing: unless it is older than all that there is, or on a date that a clock
+        // showed by mistake.
+        let mut suits = begins.is_some()
+            || (next_cell(cells, *tier, i64::MIN, from)?.is_some()
+                && next_cell(cells, *tier, to_s, i64::MAX)?.is_some());
+        for coarser in coarser {
+            if let Some(start) = next_cell(cells, *coarser, columns.from_s, to_s)? {
+                let end = start.saturating_add(i64::from(coarser.span_s));
+                suits &= begins.is_some_and(|begins| begins < end);
+            }
         }
         if suits {
             return Ok(*tier);
         }
         candidates = coarser;
     }
-    Ok(tiers.get(fine_enough).copied().unwrap_or(Tier::new(1, 1)))
+    Ok(tiers.last().copied().unwrap_or(Tier::new(1, 1)))
 }
 
 /// The worst state of each host in each column.

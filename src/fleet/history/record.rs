@@ -147,3 +147,6 @@ impl Skew {
         SignedDuration::saturating_from_nanos(i128::from(self.lo_us) * i128::from(NANOS_PER_MICRO) + nanos)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -58,7 +58,9 @@ fn a_sweep_is_read_back_as_it_was() {
     assert_eq!(history.host("c", at(0), at(1), 10).unwrap(), []);
     // Before it, and behind it.
     assert_eq!(history.host("a", at(-100), at(0), 100).unwrap(), []);
-    assert_eq!(history.host("a", at(1), at(100), 100).unwrap(), []);
+    assert_eq!(history.host("a", at(3_600), at(7_200), 100).unwrap(), []);
+    history.append_observed(at(50), &[seen("a", -5, 7)]).unwrap();
+    assert_eq!(history.host("a", at(1), at(50), 100).unwrap(), []);
 }
 
 #[test]
@@ -111,3 +113,7 @@ fn one_process_has_it_at_a_time() {
     let again = History::open(first.path(), small());
     assert!(matches!(again, Err(HistoryError::InUse { .. })), "{again:?}");
 }
+
+mod bounds;
+mod damage;
+mod model;
