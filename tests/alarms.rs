@@ -6,11 +6,12 @@
 #[path = "support/log.rs"]
 mod log;
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
 use log::Log;
-use skewgate::fleet::{Alarms, Host, Inventory, Report, State, SweepOptions, sweep};
+use skewgate::fleet::{Alarms, Host, Inventory, Report, Standing, State, SweepOptions, sweep};
 use skewgate::ntp::{Responder, Script};
 use skewgate::time::SignedDuration;
 use skewgate::time::os::OsClock;
@@ -70,7 +71,23 @@ fn what_sweeps_show_twice_is_said_once() {
     let told = judge(&swept(&reference, &[&right]));
     assert_eq!(told.iter().map(|told| told.to.name()).collect::<Vec<_>>(), ["removed"]);
 
-    let lines = of_fleet();
+    // Something else in the place of a name of the same length, as if the file that keeps it had been changed.
+    let mut alarms = Alarms::default();
+    (0..2).for_each(|_| drop(alarms.judge(&swept(&reference, &[&wrong]))));
+    let name = wrong.address().to_string();
+    let hostile = format!("\n\u{1b}[2K{}", "x".repeat(name.len() - 5));
+    let (kept, mut bytes) = (name.as_bytes(), alarms.standing().to_bytes());
+    let place = bytes.windows(kept.len()).position(|bytes| bytes == kept).unwrap();
+    bytes.splice(place..place + kept.len(), hostile.bytes());
+    let mut alarms = Alarms::resumed(NonZeroU32::MIN, Standing::from_bytes(&bytes).unwrap());
+    alarms.judge(&swept(&reference, &[&right])).iter().for_each(|transition| transition.emit());
+
+    let mut lines = of_fleet();
+    let printed = lines.pop().unwrap();
+    assert!(
+        printed.contains("host=\u{fffd}\u{fffd}[2Kxx") && !printed.contains(char::is_control),
+        "{printed:?}"
+    );
     let [skewed, lost, removed] = &lines[..] else { panic!("{lines:#?}") };
     let named = format!(" host={}", wrong.address());
     let words = |line: &str, words: &[&str]| words.iter().all(|word| line.contains(word));

@@ -265,7 +265,8 @@ impl Alarms {
     pub fn standing(&self) -> Standing {
         let hosts = self.hosts.iter().filter(|(_, seen)| !seen.track.is_quiet());
         let hosts = hosts.map(|(host, seen)| (host.clone(), seen.track)).collect();
-        Standing { fleet: self.fleet, hosts }
+        let fleet = if self.fleet.is_quiet() { Track::new(Condition::Measured) } else { self.fleet };
+        Standing { fleet, hosts }
     }
 }
 

@@ -80,12 +80,15 @@ impl Track {
         condition: Condition,
         at: Timestamp,
     ) -> Option<Transition> {
+        let calm = CALM.saturating_mul(confirm.get());
+        // Nothing asks for more: who is as before is kept as before, and nothing has to be written.
+        let most = i32::try_from(calm).unwrap_or(i32::MAX);
         for (run, threshold) in self.runs.iter_mut().zip(THRESHOLDS) {
-            run.count_one(severity >= threshold, at);
+            run.count_one(severity >= threshold, at, most);
         }
         self.latest[severity as usize] = condition;
         self.calm = self.calm.map(|calm| calm.saturating_add(1));
-        if self.calm.is_some_and(|calm| calm >= CALM.saturating_mul(confirm.get())) {
+        if self.calm.is_some_and(|sweeps| sweeps >= calm) {
             (self.calm, self.relapses) = (None, 0);
         }
         let (to, since) = self.worse(confirm).or_else(|| self.better(confirm))?;
@@ -129,11 +132,10 @@ impl Track {
 }
 
 impl Run {
-    fn count_one(&mut self, above: bool, at: Timestamp) {
+    fn count_one(&mut self, above: bool, at: Timestamp, most: i32) {
         let one = if above { 1 } else { -1 };
         if self.count != 0 && (self.count > 0) == above {
-            // Never the least number, whose negative doesn't exist.
-            self.count = self.count.saturating_add(one).max(-i32::MAX);
+            self.count = self.count.saturating_add(one).clamp(-most, most);
         } else {
             *self = Self { count: one, since: at };
         }

@@ -16,14 +16,19 @@
 //!
 //! # What it takes
 //!
-//! A host takes 7 to 12 bytes of a cell, its name once. In the default tiers there are 9,232 cells, so with 10 bytes each:
+//! A host takes about 8 bytes of a cell (7 to 12: the farther off a clock is, and the wider its bounds, the more), and its name once. In the
+//! default tiers there are 9,232 cells:
 //!
 //! | cells | for | cells kept | a host | 10,000 hosts |
 //! | --- | --- | --- | --- | --- |
-//! | single sweeps, one a minute | a day | 1,440 | 14 kB | 144 MB |
-//! | 5 min | 14 days | 4,032 | 40 kB | 403 MB |
-//! | 1 h | 90 days | 2,160 | 22 kB | 216 MB |
-//! | 6 h | 400 days | 1,600 | 16 kB | 160 MB |
+//! | single sweeps, one a minute | a day | 1,440 | 12 kB | 115 MB |
+//! | 5 min | 14 days | 4,032 | 32 kB | 323 MB |
+//! | 1 h | 90 days | 2,160 | 17 kB | 173 MB |
+//! | 6 h | 400 days | 1,600 | 13 kB | 128 MB |
+//! | | | 9,232 | 74 kB | 739 MB |
+//!
+//! Measured with 10,000 hosts (`benches/RESULTS.md`): 133 MiB of the disk after the first day, 681 MiB with all tiers full. The file's length may
+//! be up to twice that: it grows ahead, without using the space.
 //!
 //! Where that is more than [`Retention::max_bytes`], the tier that takes most gives up its oldest cells.
 //!

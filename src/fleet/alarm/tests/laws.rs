@@ -59,7 +59,7 @@ proptest! {
     #[test]
     fn a_first_recovery_takes_no_longer_than_an_alarm(severity in severity(), confirm in 1_u32..6) {
         let mut alarms = confirming(confirm);
-        let bad = said(&mut alarms, 0, &vec![severity; 100]);
+        let bad = said(&mut alarms, 0, &[severity; 100]);
         let good = said(&mut alarms, 100, &[Ok; 100]);
         prop_assert_eq!(bad.is_empty(), severity == Ok);
         let expected = if severity == Ok { vec![] } else { vec![(99 + i64::from(confirm), Ok)] };
@@ -177,7 +177,18 @@ fn who_is_well_takes_no_room_in_what_is_kept() {
     said(&mut alarms, 0, &[Ok, Critical, Critical, Ok, Ok]);
     assert!(alarms.standing().to_bytes().len() > empty);
     said(&mut alarms, 5, &[Ok; 128]);
-    // The fleet was seen meanwhile, and has the same length.
-    assert!(alarms.standing().to_bytes().len() <= empty + 8);
-    assert_eq!(alarms.standing().hosts.len(), 0);
+    assert_eq!(alarms.standing().to_bytes().len(), empty);
+}
+
+#[test]
+fn who_is_as_before_is_kept_as_before() {
+    for severity in Severity::ALL {
+        let mut alarms = Alarms::default();
+        said(&mut alarms, 0, &[severity; 200]);
+        alarms.judge_failure(at(200));
+        said(&mut alarms, 201, &[severity; 1]);
+        let kept = alarms.standing();
+        said(&mut alarms, 202, &[severity; 20]);
+        assert_eq!(alarms.standing(), kept, "{severity}");
+    }
 }
