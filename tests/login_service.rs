@@ -5,113 +5,41 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "support/browser.rs"]
+#[allow(dead_code, reason = "each test file uses a part of it")]
+mod browser;
 #[path = "support/service.rs"]
 #[allow(dead_code, reason = "each test file uses a part of it")]
 mod service;
 mod support;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::io::{BufRead, BufReader, Write as _};
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::io::BufReader;
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
+use browser::Browser;
 use serde_json::Value;
 use service::{PATIENCE, Service};
 use skewgate::otp::OtpauthUri;
 use skewgate::time::{LocalClock, os::OsClock};
 use support::chronyd::Chronyd;
 use support::example;
-use tempfile::TempDir;
 
-/// The browser and its user; it is killed when dropped.
-struct User {
-    process: Child,
-    input: ChildStdin,
-    output: BufReader<ChildStdout>,
-    profile: TempDir,
-}
-
-impl User {
-    fn visit(address: SocketAddr) -> Self {
-        let peers = std::env::var_os("SKEWGATE_PEERS")
-            .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/peers"), PathBuf::from);
-        let pictures = std::env::var_os("SKEWGATE_PICTURES").unwrap_or_default();
-        if !pictures.is_empty() {
-            std::fs::create_dir_all(&pictures).unwrap();
-        }
-        let profile = tempfile::tempdir().unwrap();
-        let mut process = Command::new("node")
-            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/peers/login_service.cjs"))
-            .arg(peers)
-            .args([chromium(), format!("http://{address}").into()])
-            .arg(pictures)
-            .arg(profile.path())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("this test needs node: run ./tests/run, which installs it");
-        let (input, output) = (process.stdin.take().unwrap(), process.stdout.take().unwrap());
-        Self { process, input, output: BufReader::new(output), profile }
-    }
-
-    /// What was seen until the user waits, or has done all.
-    fn look(&mut self) -> BTreeMap<String, Value> {
-        let mut seen = BTreeMap::new();
-        loop {
-            let mut line = String::new();
-            assert_ne!(
-                self.output.read_line(&mut line).unwrap(),
-                0,
-                "the browser failed, see above; tests/run installs chromium and puppeteer-core. Seen: {seen:#?}"
-            );
-            let step: Value = serde_json::from_str(&line).unwrap();
-            let name = step["step"].as_str().unwrap().to_owned();
-            let last = name == "waiting" || name == "end";
-            seen.insert(name, step);
-            if last {
-                return seen;
-            }
-        }
-    }
-
-    fn go_on(&mut self) {
-        self.input.write_all(b"\n").unwrap();
-    }
-
-    /// What a phone's camera makes of the picture of the QR code.
-    fn scan(&self) -> String {
-        let file = std::fs::File::open(self.profile.path().join("qr.png")).unwrap();
-        let mut reader = png::Decoder::new(BufReader::new(file)).read_info().unwrap();
-        let mut bytes = vec![0; reader.output_buffer_size().unwrap()];
-        let info = reader.next_frame(&mut bytes).unwrap();
-        let (width, height) = (info.width.try_into().unwrap(), info.height.try_into().unwrap());
-        let channels = info.color_type.samples();
-        let light = |x, y| bytes[(y * width + x) * channels];
-        let mut image = rqrr::PreparedImage::prepare_from_greyscale(width, height, light);
-        let [grid] = &image.detect_grids()[..] else { panic!("one QR code") };
-        grid.decode().unwrap().1
-    }
-}
-
-impl Drop for User {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-fn chromium() -> std::ffi::OsString {
-    let paths = std::env::var_os("PATH").unwrap_or_default();
-    let programs = ["chromium", "chromium-browser", "google-chrome"];
-    std::env::split_paths(&paths)
-        .flat_map(|path| programs.map(|program| path.join(program)))
-        .find(|program| program.is_file())
-        .expect("this test needs chromium, and it is not in PATH: run ./tests/run, which installs it")
-        .into()
+/// What a phone's camera makes of the picture of the QR code.
+fn scan(user: &Browser) -> String {
+    let file = std::fs::File::open(user.profile.path().join("qr.png")).unwrap();
+    let mut reader = png::Decoder::new(BufReader::new(file)).read_info().unwrap();
+    let mut bytes = vec![0; reader.output_buffer_size().unwrap()];
+    let info = reader.next_frame(&mut bytes).unwrap();
+    let (width, height) = (info.width.try_into().unwrap(), info.height.try_into().unwrap());
+    let channels = info.color_type.samples();
+    let light = |x, y| bytes[(y * width + x) * channels];
+    let mut image = rqrr::PreparedImage::prepare_from_greyscale(width, height, light);
+    let [grid] = &image.detect_grids()[..] else { panic!("one QR code") };
+    grid.decode().unwrap().1
 }
 
 /// Whatever page it is: accessible, whole, and nothing on it that comes from elsewhere.
@@ -158,7 +86,7 @@ fn a_user_enrols_and_signs_in_and_guessers_do_not() {
     assert_eq!((&health["status"], &health["clock"]["agreeing"]), (&"ok".into(), &3.into()), "{health}");
     assert!(health["clock"]["half_width_ns"].as_u64().unwrap() < 1_000_000_000, "{health}");
 
-    let mut user = User::visit(service.address);
+    let mut user = Browser::start("login_service.cjs", [format!("http://{}", service.address)]);
     let seen = user.look();
     for (step, page) in &seen {
         if step != "waiting" {
@@ -177,7 +105,7 @@ fn a_user_enrols_and_signs_in_and_guessers_do_not() {
 
     // The camera, the link and the text say the same.
     let uri = page("device")["uri"].as_str().unwrap();
-    assert_eq!(user.scan(), uri);
+    assert_eq!(scan(&user), uri);
     let uri = OtpauthUri::parse(uri).unwrap();
     assert_eq!((uri.account(), uri.issuer()), ("ada", Some("Login service")));
     let secret = page("device-secret")["secret"].as_str().unwrap();

@@ -1,6 +1,6 @@
 // A user of examples/login_service in a headless Chromium, and the phone of that user. Run by tests/login_service.rs.
 //
-//   node login_service.cjs PEERS CHROMIUM URL PICTURES PROFILE
+//   node login_service.cjs PEERS CHROMIUM PICTURES PROFILE URL
 //
 // It does what a user does and prints what there was to see, a line of JSON a step; what is right is for the test to say. Where
 // it has to wait for the test it prints {"step":"waiting"}, and goes on at a line on standard input. PICTURES may be empty.
@@ -10,7 +10,7 @@ const path = require('node:path');
 const readline = require('node:readline');
 const { createRequire } = require('node:module');
 
-const [peers, chromium, url, pictures, profile] = process.argv.slice(2);
+const [peers, chromium, pictures, profile, url] = process.argv.slice(2);
 const puppeteer = createRequire(path.join(path.resolve(peers), 'x.js'))('puppeteer-core');
 const lines = readline.createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 
@@ -42,6 +42,8 @@ async function main() {
   const browser = await puppeteer.launch({
     executablePath: chromium,
     headless: true,
+    // It ends when this process does, however that ends.
+    pipe: true,
     userDataDir: profile,
     args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
       '--disable-component-update', '--disable-sync'],
