@@ -298,7 +298,7 @@ fn nothing_from_elsewhere_drives_a_terminal_or_a_browser() {
         tag.address(),
     ));
     let path = inventory.path().to_str().unwrap();
-    for format in ["text", "json", "nagios", "svg", "prometheus"] {
+    for format in ["text", "json", "nagios", "html", "svg", "prometheus"] {
         // With colours forced, as on a terminal: otherwise every escape would be dropped on the way out.
         let output = run(&["--inventory", path, "--format", format, "-v", "--color", "always"]);
         let shown = text(&output);
@@ -311,6 +311,13 @@ fn nothing_from_elsewhere_drives_a_terminal_or_a_browser() {
                 // Well-formed: everything that is opened is closed.
                 let document = roxmltree_of(&svg);
                 assert!(document.contains("27.91.50.74") || document.contains("foreign-reference"), "{svg}");
+            }
+            "html" => {
+                assert_eq!(shown.matches("<script").count(), 2, "the data, and the script of the page");
+                assert!(
+                    shown.contains(r"\u003cscript\u003ealert(1)") && shown.contains(r"\u202e"),
+                    "{shown}"
+                );
             }
             "nagios" => assert_eq!(
                 (output.stdout.iter().filter(|b| **b == b'|').count(), shown.lines().count()),

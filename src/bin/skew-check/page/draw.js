@@ -123,6 +123,13 @@ function prepared(canvas, height) {
   return { context, width, height };
 }
 
+// Drawn anew where it has become wider or narrower than it was drawn.
+function onWidth(box, soon, drawn) {
+  new ResizeObserver(() => {
+    if (box.clientWidth !== drawn()) soon();
+  }).observe(box);
+}
+
 // One drawing a frame, however often it is asked for.
 function oncePerFrame(draw) {
   let asked = false;

@@ -39,7 +39,8 @@ function fleetOf(document) {
   const fleet = {
     document, hosts, n, groups,
     names: new Array(n),
-    text: new Array(n),
+    // What is searched in, made when there is time for it.
+    text: null,
     group: new Int32Array(n),
     kind: new Uint8Array(n),
     lo: new Float64Array(n),
@@ -73,14 +74,20 @@ function fleetOf(document) {
     fleet.delay[i] = finite(host.delay_ns);
     fleet.counts[fleet.kind[i]] += 1;
     if (!Number.isNaN(middle)) fleet.measured += 1;
-    let text = `${name}\n${host.address ?? ''}\n${host.group ?? ''}\n${host.reference_id ?? ''}\n${host.state}`;
-    for (const labels of [groups[fleet.group[i]]?.labels, host.labels]) {
-      for (const [label, value] of Object.entries(labels ?? {})) text += `\n${label}=${value}`;
-    }
-    fleet.text[i] = text.toLowerCase();
   });
   return fleet;
 }
+
+function textOf(fleet) {
+  const lines = (labels) => Object.entries(labels ?? {}).map(([label, value]) => `\n${label}=${value}`).join('');
+  const shared = fleet.groups.map((group) => lines(group.labels));
+  fleet.text ??= fleet.hosts.map((host, i) => `${fleet.names[i]}\n${host.address ?? ''}\n${host.group ?? ''}\n${host.reference_id ?? ''}\n${host.state}${
+    shared[fleet.group[i]] ?? ''}${host.labels ? lines(host.labels) : ''}`.toLowerCase());
+  return fleet.text;
+}
+
+// How far off any that was measured may be.
+const farthest = (fleet) => fleet.most.reduce((most, each) => (each > most ? each : most), 0);
 
 const thresholds = (fleet, i) => {
   const group = fleet.groups[fleet.group[i]];
@@ -133,14 +140,12 @@ function ordered(fleet, key, way) {
 function matching(fleet, order, { words, group, kinds }) {
   const found = new Uint32Array(order.length);
   let count = 0;
+  const texts = words.length > 0 ? textOf(fleet) : null;
   for (let at = 0; at < order.length; at += 1) {
     const i = order[at];
     if (kinds && !kinds[fleet.kind[i]]) continue;
     if (group !== null && fleet.group[i] !== group) continue;
-    if (words.length > 0) {
-      const text = fleet.text[i];
-      if (!words.every((word) => text.includes(word))) continue;
-    }
+    if (texts && !words.every((word) => texts[i].includes(word))) continue;
     found[count] = i;
     count += 1;
   }

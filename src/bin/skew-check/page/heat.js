@@ -30,8 +30,7 @@ function makeHeat(view, choose) {
   async function ask() {
     let found = null;
     try {
-      const answer = await fetch(`api/history.json?${new URLSearchParams({ from: `-${span.value}`, columns: '120' })}`, { cache: 'no-store' });
-      if (answer.ok) found = await answer.json();
+      found = (await get(`api/history.json?${new URLSearchParams({ from: `-${span.value}`, columns: '120' })}`)).document;
     } catch {
       found = null;
     }
@@ -113,10 +112,13 @@ function makeHeat(view, choose) {
 
   function table() {
     const troubled = [];
-    let never = 0;
+    let [never, unknown] = [0, 0];
     for (const i of hosts) {
       const cells = rows.get(view.fleet.names[i]);
-      if (!cells) continue;
+      if (!cells) {
+        unknown += 1;
+        continue;
+      }
       let [known, bad, worst] = [0, 0, IN_SYNC];
       for (const kind of cells) {
         if (kind === NONE) continue;
@@ -124,7 +126,8 @@ function makeHeat(view, choose) {
         if (kind !== IN_SYNC) bad += 1;
         worst = Math.min(worst, kind);
       }
-      if (bad > 0) troubled.push([i, bad / known, worst]);
+      if (known === 0) unknown += 1;
+      else if (bad > 0) troubled.push([i, bad / known, worst]);
       else never += 1;
     }
     troubled.sort((a, b) => b[1] - a[1] || a[2] - b[2]);
@@ -135,6 +138,8 @@ function makeHeat(view, choose) {
     $('map-table-box').hidden = troubled.length === 0;
     const most = troubled[0];
     const words = [`${plural(never, 'host was', 'hosts were')} in sync all the time${troubled.length ? `, ${number(troubled.length)} ${troubled.length === 1 ? 'was' : 'were'} not` : ''}.`];
+    if (never + troubled.length === 0) words.length = 0;
+    if (unknown > 0) words.push(`Of ${plural(unknown, 'host')} nothing is known from this time.`);
     if (most) words.push(`The longest: ${visible(view.fleet.names[most[0]], 60)}, ${Math.max(1, Math.round(100 * most[1]))} % of the time.`);
     const perLine = Math.ceil(hosts.length / Math.max(1, lines()));
     if (perLine > 1) words.push(`Each line is ${perLine} hosts, the worst of them counts.`);
@@ -184,6 +189,8 @@ function makeHeat(view, choose) {
   });
   $('map-legend').replaceChildren(...KINDS.slice(1).map((kind) => make('li', {}, badge(kind))));
   span.addEventListener('change', ask);
-  new ResizeObserver(soon).observe(canvas.parentElement);
-  return { ask, refresh, soon };
+  onWidth(canvas.parentElement, soon, () => size.width);
+  // Whether it is about the hosts that there are.
+  const knows = (fleet) => data === null || fleet.names.every((name) => rows.has(name));
+  return { ask, knows, refresh, soon };
 }

@@ -83,8 +83,7 @@ function makeHost(view, served) {
     let found = null;
     try {
       const query = new URLSearchParams({ host: name, from: `-${span.value}`, points: '400' });
-      const answer = await fetch(`api/history.json?${query}`, { cache: 'no-store' });
-      if (answer.ok) found = await answer.json();
+      found = (await get(`api/history.json?${query}`)).document;
     } catch {
       found = null;
     }

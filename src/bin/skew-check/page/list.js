@@ -122,6 +122,7 @@ function makeList(view, choose, reorder) {
 
   // All anew: other hosts, another order, another scale.
   function refresh(keepPlace) {
+    if (!view.fleet) return;
     measure();
     version += 1;
     const count = view.shown.length;

@@ -81,7 +81,7 @@ function makeOverview(view, choose) {
     if (n === 0) {
       context.textAlign = 'center';
       context.fillStyle = colours.soft;
-      context.fillText('no host here was compared with true time', PAD.left + wide / 2, PAD.top + tall / 4);
+      context.fillText('no host here was compared with true time', PAD.left + wide / 2, y(AT_WARNING / 2));
     }
   }
   const soon = oncePerFrame(draw);
@@ -97,14 +97,18 @@ function makeOverview(view, choose) {
       const most = order.reduce((most, i) => Math.max(most, fleet.most[i]), 0);
       parts.push(`Of ${plural(order.length, 'clock')}, half are within ${quantile(0.5)} of true time, 99 of 100 within ${quantile(0.99)}; with their bounds, none is more than ${length(most)} off.`);
     }
+    if (view.shown.length === 0) parts.push('No host is in the picture.');
     if (unknown > 0) parts.push(`${plural(unknown, 'host')} of the list ${unknown === 1 ? 'is' : 'are'} not in the picture: not measured.`);
     write($('sky-text'), parts.join(' '));
   }
 
   function refresh() {
     const { fleet } = view;
-    const known = view.shown.filter((i) => !Number.isNaN(fleet.middle[i]));
-    order = known.sort(byNumber(fleet.middle, 1));
+    // All of them were sorted once.
+    const listed = new Uint8Array(fleet.n);
+    for (const i of view.shown) listed[i] = 1;
+    order = ordered(fleet, 'skew', 1).filter((i) => listed[i] === 1 && !Number.isNaN(fleet.middle[i]));
+    $('overview').hidden = fleet.measured === 0;
     say();
     soon();
   }
@@ -127,6 +131,6 @@ function makeOverview(view, choose) {
     const i = under(event);
     if (i !== undefined) choose(i);
   });
-  new ResizeObserver(soon).observe(canvas.parentElement);
+  onWidth(canvas.parentElement, soon, () => size.width);
   return { refresh, soon };
 }

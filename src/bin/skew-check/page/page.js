@@ -110,7 +110,8 @@ function draw(document) {
   const again = fleet.groups.findIndex((each) => each.name === group);
   view.group = view.group === null || again < 0 ? null : again;
   $('states-section').hidden = fleet.n === 0;
-  $('work').hidden = false;
+  // Where nothing was measured there is nothing but to say so.
+  $('work').hidden = fleet.n === 0 && fleet.groups.length === 0;
   const named = fleet.groups.length > 1;
   for (const part of window.document.querySelectorAll('.of-groups')) part.hidden = !named;
   $('group').replaceChildren(make('option', { value: '' }, 'All'), ...fleet.groups.map((each, index) => make('option', { value: index }, each.name === null ? 'no group' : visible(each.name, 60))));
@@ -128,6 +129,7 @@ function draw(document) {
   });
   host.draw();
   tick();
+  setTimeout(() => textOf(fleet), 200);
 }
 
 function tick() {
@@ -144,6 +146,15 @@ function tick() {
 
 // --- From a server: again and again
 
+// A document and its tag; null where it is still the one of the tag that is told. All that is sent is read, to the end.
+async function get(place, tag) {
+  const answer = await fetch(place, { cache: 'no-store', headers: tag ? { 'if-none-match': tag } : {} });
+  if (answer.ok) return { document: await answer.json(), tag: answer.headers.get('etag') };
+  await answer.text();
+  if (answer.status === 304) return null;
+  throw new Error(`it says ${answer.status}`);
+}
+
 function poll() {
   let [tag, timer, failures, paused] = [null, 0, 0, false];
   let heatAt = 0;
@@ -151,19 +162,19 @@ function poll() {
 
   async function ask() {
     clearTimeout(timer);
+    let fresh = false;
     try {
-      const answer = await fetch('api/fleet.json', { cache: 'no-cache' });
-      if (!answer.ok) throw new Error(`it says ${answer.status}`);
-      const told = answer.headers.get('etag');
-      if (told !== null && told === tag) await answer.body?.cancel();
-      else {
-        const document = await answer.json();
-        if (document.measured_at !== view.fleet?.document.measured_at) draw(document);
-        tag = told;
+      const answer = await get('api/fleet.json', tag);
+      // Where it is what is shown, nothing is sent.
+      if (answer) {
+        const { document } = answer;
+        fresh = document.measured_at !== view.fleet?.document.measured_at;
+        if (fresh) draw(document);
+        tag = answer.tag;
       }
       failures = 0;
       trouble.hidden = true;
-      if (Date.now() - heatAt > 60_000) {
+      if (Date.now() - heatAt > 60_000 || (fresh && !heat.knows(view.fleet))) {
         heatAt = Date.now();
         heat.ask();
       }

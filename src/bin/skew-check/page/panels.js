@@ -13,8 +13,8 @@ function verdict(fleet) {
   else if (document.reference.corroborated === false) notes.push('Only one source says what time it is, and nothing bears it out: name more.');
   const worst = counts.findIndex((count) => count > 0);
   if (worst === IN_SYNC || worst < 0) {
-    const most = fleet.most.reduce((most, each) => Math.max(most, each), 0);
-    return { kind: notes.length ? 'reference-unknown' : 'in-sync', tone: notes.length ? 'warn' : 'ok', says: n === 1 ? 'The clock is right.' : `All ${number(n)} clocks are right.`, todo: [`None is more than ${length(most)} off. ${notes.length ? '' : 'There is nothing to do.'}`.trim(), ...notes].join(' ') };
+    const bound = fleet.measured > 0 ? `None is more than ${length(farthest(fleet))} off.` : '';
+    return { kind: notes.length ? 'reference-unknown' : 'in-sync', tone: notes.length ? 'warn' : 'ok', says: n === 1 ? 'The clock is right.' : `All ${number(n)} clocks are right.`, todo: [bound, ...(notes.length ? notes : ['There is nothing to do.'])].join(' ').trim() };
   }
   const kind = KINDS[worst];
   const count = counts[worst];
@@ -51,11 +51,10 @@ function drawVerdict(fleet) {
   const summary = document.summary ?? {};
   const total = Object.values(summary).reduce((sum, count) => sum + count, 0);
   const reference = document.reference;
-  const margin = fleet.most.reduce((most, each) => (each > most ? each : most), 0);
   const readouts = [
     ['Hosts', number(Math.max(total, fleet.n))],
     ['Measured', fleet.n > 0 ? (fleet.measured === fleet.n ? 'all' : `${number(fleet.measured)} of ${number(fleet.n)}`) : '–'],
-    ['None farther off than', fleet.measured > 0 ? length(margin) : '–'],
+    ['None farther off than', fleet.measured > 0 ? length(farthest(fleet)) : '–'],
     ['Sources that agree', reference ? `${reference.agreeing} of ${reference.configured}` : 'none'],
     ['True time is known to', reference ? `± ${length(reference.half_width_ns)}` : '–'],
     ['The sweep took', document.took_ns ? length(document.took_ns) : '–'],
@@ -157,8 +156,8 @@ function drawSources(fleet) {
       make('td.of-plot', {}, plot),
       make('td.number', {}, ...skew));
   });
-  const agree = reference ? `${reference.agreeing} of ${reference.configured} agree; what they say together holds even if ${reference.tolerated_liars} of them ${reference.tolerated_liars === 1 ? 'is' : 'are'} wrong. The band is that interval.` : 'They don’t agree on a time.';
-  const head = make('tr', {}, make('th', { scope: 'col' }, 'Source'), make('th', { scope: 'col', class: 'middle' }, `± ${length(range)}`), make('th', { scope: 'col', class: 'number' }, 'From agreed'));
+  const agree = reference ? `${reference.agreeing} of ${reference.configured} agree; what they say together holds even if ${reference.tolerated_liars} of them ${reference.tolerated_liars === 1 ? 'is' : 'are'} wrong. The band is that interval.` : known.length > 1 ? 'They don’t agree on a time.' : 'Too few of them say what time it is.';
+  const head = make('tr', {}, make('th', { scope: 'col' }, 'Source'), make('th', { scope: 'col', class: 'middle' }, known.length ? `± ${length(range)}` : ''), make('th', { scope: 'col', class: 'number' }, 'From agreed'));
   box.replaceChildren(
     make('table.sources', {}, make('caption.unseen', {}, 'Sources, their verdicts and intervals'), make('thead', {}, head), make('tbody', {}, ...rows)),
     make('p.caption', {}, agree),
@@ -182,6 +181,6 @@ function drawGroups(view, choose) {
       make('td.number', {}, length(group.warning)), make('td.number', {}, length(group.critical)),
       make('td.number', {}, Number.isNaN(group.margin) ? '–' : length(group.margin)));
   });
-  const head = make('tr', {}, ...['Group', 'Hosts', 'Warning', 'Critical', 'None farther off'].map((title, index) => make('th', { scope: 'col', class: index > 0 ? 'number' : null }, title)));
+  const head = make('tr', {}, ...['Group', 'Hosts', 'Warning', 'Critical', 'Farthest'].map((title, index) => make('th', { scope: 'col', class: index > 0 ? 'number' : null }, title)));
   $('groups-body').replaceChildren(make('table.groups', {}, make('caption.unseen', {}, 'Groups, their states and thresholds'), make('thead', {}, head), make('tbody', {}, ...rows)));
 }
