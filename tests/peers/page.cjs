@@ -104,7 +104,11 @@ async function see(step, { page, complaints, requested }, more = {}) {
   const contrast = {};
   for (const scheme of ['light', 'dark']) {
     await page.emulateMediaFeatures([{ name: 'prefers-color-scheme', value: scheme }]);
-    await wait(200);
+    // Colours that are on their way to others are neither.
+    await page.evaluate(async () => {
+      for (let frame = 0; frame < 2; frame += 1) await new Promise((done) => requestAnimationFrame(done));
+      await Promise.allSettled(document.getAnimations().map((animation) => animation.finished));
+    });
     contrast[scheme] = await page.evaluate(leastContrast);
     if (pictures) await page.screenshot({ path: path.join(pictures, `${step}-${scheme}.png`), fullPage: true });
   }

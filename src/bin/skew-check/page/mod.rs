@@ -33,7 +33,7 @@ const SCRIPT: &str = concat!(
 
 /// The page for a server: it asks for `api/fleet.json` and `api/history.json` beside it, again and again. A server that tells
 /// an `ETag` isn't made to send what the page has already.
-#[allow(dead_code, reason = "what serves it comes with another feature")]
+#[cfg(any(test, feature = "watch"))]
 pub(crate) fn served() -> String {
     // Writing to memory does not fail.
     let mut out = Vec::new();
@@ -42,7 +42,7 @@ pub(crate) fn served() -> String {
 }
 
 /// The header that goes with [`served`]: as the one inside of it, and no other page may frame it.
-#[allow(dead_code, reason = "what serves it comes with another feature")]
+#[cfg(any(test, feature = "watch"))]
 pub(crate) fn content_security_policy() -> String {
     format!("{}; frame-ancestors 'none'", policy("; connect-src 'self'"))
 }

@@ -152,7 +152,7 @@ async function get(place, tag) {
   if (answer.ok) return { document: await answer.json(), tag: answer.headers.get('etag') };
   await answer.text();
   if (answer.status === 304) return null;
-  throw new Error(`it says ${answer.status}`);
+  throw Object.assign(new Error(`it says ${answer.status}`), { status: answer.status });
 }
 
 function poll() {
@@ -163,6 +163,7 @@ function poll() {
   async function ask() {
     clearTimeout(timer);
     let fresh = false;
+    let delay = POLL;
     try {
       const answer = await get('api/fleet.json', tag);
       // Where it is what is shown, nothing is sent.
@@ -179,11 +180,15 @@ function poll() {
         heat.ask();
       }
     } catch (error) {
+      // A server that has just begun.
+      const early = view.fleet === null && error.status === 503 && failures < 30;
       failures += 1;
-      write(trouble, `The server doesn’t answer as it should (${visible(error.message, 100)}). ${view.fleet ? 'What is shown is old' : 'There is nothing to show yet'}; it is asked again.`);
-      trouble.hidden = false;
+      if (view.fleet === null) write($('sentence'), 'Waiting for the first sweep …');
+      trouble.hidden = early;
+      delay = early ? 1000 : Math.min(POLL * 2 ** Math.min(failures, 4), POLL_MOST);
+      if (!early) write(trouble, `The server doesn’t answer as it should (${visible(error.message, 100)}). ${view.fleet ? 'What is shown is old' : 'There is nothing to show yet'}; it is asked again.`);
     }
-    if (!paused && !document.hidden) timer = setTimeout(ask, Math.min(POLL * 2 ** Math.min(failures, 4), POLL_MOST));
+    if (!paused && !document.hidden) timer = setTimeout(ask, delay);
   }
 
   const button = $('pause');
