@@ -40,7 +40,10 @@ pub(crate) fn finish(
         group.thresholds = Thresholds::new(warning, critical)
             .map_err(|_| CliError::Thresholds { warning: warning.into(), critical: critical.into() })?;
     }
-    Ok(inventory.build()?)
+    let inventory = inventory.build()?;
+    // Sources and a quorum that make no sense together would fail every sweep.
+    options.check(inventory.references().len())?;
+    Ok(inventory)
 }
 
 /// A file's name, for a terminal.
