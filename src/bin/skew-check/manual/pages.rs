@@ -175,6 +175,30 @@ pub(super) const PAGES: &[Page] = &[
         ],
         see_also: CHRONY,
     },
+    #[cfg(feature = "watch")]
+    Page {
+        command: "watch",
+        exit_status: &[
+            ("0", "it was told to stop by SIGINT or SIGTERM"),
+            (
+                "3",
+                "it couldn't start or go on: the inventory, the database or the address is at fault, or wrong usage",
+            ),
+            ("with --once", "that of skew-check-fleet(1)"),
+        ],
+        files: &[
+            INVENTORY,
+            (
+                "the file of --database",
+                "The history, bounded in size and age. One process at a time writes to it.",
+            ),
+        ],
+        examples: &[(
+            "Sweep every minute, keep the history, and serve a page, metrics and JSON on loopback:",
+            "skew-check watch --inventory hosts.toml --database history.redb --every 1m --listen 127.0.0.1:9124",
+        )],
+        see_also: &[("chronyd", "8"), ("prometheus", "1"), ("systemd.service", "5")],
+    },
     Page {
         command: "demo",
         exit_status: DONE_OR_NOT,
