@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use clap::builder::BoolishValueParser;
-use clap::error::ErrorKind;
+use clap::error::{ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, Command, CommandFactory, FromArgMatches};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -22,8 +22,24 @@ pub(crate) fn parse() -> Result<Cli, clap::Error> {
     if let Some(file) = config_file(&arguments) {
         command = with_file(command, &file)?;
     }
-    let matches = command.try_get_matches_from_mut(arguments)?;
-    Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+    let matches = command.try_get_matches_from_mut(arguments).map_err(plain)?;
+    Cli::from_arg_matches(&matches).map_err(|error| plain(error.format(&mut command)))
+}
+
+/// Repeats nothing of the command line that would drive a terminal: names on it may come from elsewhere.
+fn plain(mut error: clap::Error) -> clap::Error {
+    let said: Vec<_> = error.context().map(|(kind, value)| (kind, value.clone())).collect();
+    for (kind, value) in said {
+        match value {
+            ContextValue::String(text) => drop(error.insert(kind, ContextValue::String(harmless(&text)))),
+            ContextValue::Strings(texts) => {
+                let texts = texts.iter().map(|text| harmless(text)).collect();
+                drop(error.insert(kind, ContextValue::Strings(texts)));
+            }
+            _ => {}
+        }
+    }
+    error
 }
 
 /// Which file is named, before anything else of the command line is understood.
