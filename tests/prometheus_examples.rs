@@ -191,7 +191,7 @@ fn every_expression_is_right_and_asks_for_what_is_there() {
     for expression in &asked {
         prometheus.query(expression).unwrap_or_else(|error| panic!("{expression}: {error}"));
         for name in named(expression) {
-            // Those of login services: tests/login_service.rs looks for them.
+            // Those of login services: tests/login_service.rs looks for them; those of `watch` itself: tests/watch_prometheus.rs.
             let elsewhere = name.starts_with("skewgate_") || name.starts_with("skew_check_watch_");
             assert!(elsewhere || known.contains(&name), "{expression}: there is no {name}");
         }

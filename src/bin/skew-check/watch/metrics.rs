@@ -11,7 +11,6 @@ use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use skewgate::fleet::Report;
@@ -147,11 +146,10 @@ impl Metrics {
             self.interval.clone(),
         );
         registry.register("healthy", "1 where /healthz says so, else 0", self.healthy.clone());
-        registry.register(
-            "build",
-            "Which skew-check this is",
-            Info::new([("version", env!("CARGO_PKG_VERSION"))]),
-        );
+        // A gauge, not an Info, which promtool doesn't know: the series is the same.
+        let build = Family::<Vec<(&'static str, &'static str)>, Gauge>::default();
+        build.get_or_create(&vec![("version", env!("CARGO_PKG_VERSION"))]).set(1);
+        registry.register("build_info", "Which skew-check this is", build);
         all
     }
 }
