@@ -383,6 +383,52 @@ fn a_webhook_that_fails_is_asked_again_and_its_secret_shows_nowhere() {
     }
 }
 
+#[test]
+fn what_a_webhook_misses_it_is_told_once_it_is_back() {
+    let (reference, silent) = (ahead(0), serve(Script::silent()));
+    let place = Place::new(reference.address(), &[silent.address()]);
+    let hook = Hook::answering(&[500, 503, 500, 200]);
+    let watch = place.watch(&["--confirm", "1", "--webhook", &hook.url()]);
+    watch.event("notification_failed");
+    let health = watch.get("/healthz");
+    let told: Value = serde_json::from_slice(&health.body).unwrap();
+    assert_eq!(
+        (health.status, &told["warnings"][0]["code"]),
+        (200, &"notifications_failing".into()),
+        "{told}"
+    );
+    assert!(!health.text().contains("s3cret"), "{told}");
+    let posts = hook.wait_for(4);
+    assert_eq!(posts[0].1, posts[3].1);
+    watch.wait_until("well", |watch| watch.json("/healthz")["warnings"] == Value::Array(vec![]));
+    assert_eq!(watch.events("host_changed").len(), 1);
+}
+
+#[test]
+fn what_was_not_told_before_it_ended_is_told_by_the_next() {
+    let (reference, silent) = (ahead(0), serve(Script::silent()));
+    let place = Place::new(reference.address(), &[silent.address()]);
+    // It takes connections, and never answers.
+    let deaf = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", deaf.local_addr().unwrap());
+    for (signal, options) in [("TERM", ["--notify-timeout", "1m"]), ("KILL", ["--notify-timeout", "1s"])] {
+        let watch = place.watch(&[&["--confirm", "1", "--webhook", &url], &options[..]].concat());
+        assert_eq!(watch.event("host_changed")["to"], "unreachable");
+        watch.wait_for_sweeps(3);
+        let (_, took) = watch.end(signal);
+        assert!(took < Duration::from_secs(10), "{took:?}");
+    }
+    let hook = Hook::answering(&[204]);
+    let watch = place.watch(&["--confirm", "1", "--webhook", &hook.url()]);
+    assert_eq!(hook.wait_for(1)[0].1["changes"][0]["to"], "unreachable");
+    watch.wait_for_sweeps(2);
+    assert!(watch.end("TERM").0.success());
+    // And then it is told.
+    let watch = place.watch(&["--confirm", "1", "--webhook", &hook.url()]);
+    watch.wait_for_sweeps(3);
+    assert_eq!((watch.events("host_changed").len(), hook.posts().len()), (0, 1), "{:#?}", watch.log());
+}
+
 /// Takes posts over TLS, writes the last one's body into a file, and says on which port.
 const TLS_HOOK: &str = r#"
 import http.server, ssl, sys

@@ -22,7 +22,7 @@ use crate::output::fleet::prometheus::{self, PREFIX, seconds};
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Where changes are told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelValue)]
 #[expect(non_camel_case_types, reason = "the names of the labels' values")]
 pub(super) enum Channel {
     webhook,

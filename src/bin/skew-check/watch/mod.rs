@@ -1,7 +1,7 @@
 //! `skew-check watch`: a fleet, swept again and again.
 //!
 //! ```text
-//! sweeps.rs   the loop, on a thread of its own: sweep, keep, judge, show, tell
+//! sweeps.rs   the loop, on a thread of its own: sweep, judge, tell, show, keep
 //! reload.rs   the inventory, read again when it has changed
 //! state.rs    what the last sweep found, and how it goes: between the loop and the server
 //! history.rs  the database, and how it is asked
@@ -51,7 +51,7 @@ use notify::{Notifier, Workers};
 use reload::Source;
 use skewgate::fleet::Retention;
 use state::Shared;
-use sweeps::{Order, Sweeps};
+use sweeps::{Order, Sweeps, Untold};
 
 /// A day of single sweeps.
 const DAY_S: u64 = 86_400;
@@ -85,8 +85,9 @@ pub(crate) fn run(options: &WatchOptions) -> Result<Status, CliError> {
     let ended = if options.once {
         let status = sweeps.sweep();
         // All that is told is in the queues: nobody adds to them any more.
-        drop(sweeps);
+        let untold = sweeps.end();
         runtime.block_on(workers.done());
+        untold.keep();
         status.ok_or(CliError::SweepsEnded)
     } else {
         Watch { options, shared, keeper, stopping }.until_told(&runtime, sweeps, workers)
@@ -131,7 +132,7 @@ impl Watch<'_> {
             let sweeping = thread.spawn_scoped(scope, move || {
                 // Dropped whatever ends the thread, a panic too.
                 let _ending: oneshot::Sender<()> = ending;
-                sweeps.run(&received);
+                sweeps.run(&received)
             });
             let sweeping = sweeping.map_err(CliError::Runtime)?;
             systemd::ready();
@@ -148,16 +149,15 @@ impl Watch<'_> {
                     tokio::time::sleep(LOOK).await;
                 }
             });
-            sweeping.join().map_err(|_| CliError::SweepsEnded)?;
-            told
+            let untold = sweeping.join().map_err(|_| CliError::SweepsEnded)?;
+            told.map(|()| untold)
         });
         runtime.block_on(async {
-            // What isn't told by then is not told.
-            if tokio::time::timeout(LAST_WORDS, workers.done()).await.is_err() {
-                warn!(target: TARGET, event = "notifications_lost", "it ended before all changes were told");
-            }
+            // What isn't told by then is told after the next start.
+            let _ = tokio::time::timeout(LAST_WORDS, workers.done()).await;
             let _ = server.await;
         });
+        let told = told.map(Untold::keep);
         info!(target: TARGET, event = "stopped", "stopped");
         told.map(|()| Status::Ok)
     }

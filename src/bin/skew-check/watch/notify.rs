@@ -5,6 +5,7 @@ mod document;
 mod webhook;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
@@ -15,6 +16,7 @@ use super::log::TARGET;
 use super::metrics::{Channel, Outcome};
 use super::state::Shared;
 use crate::cli::WatchOptions;
+use crate::output::harmless;
 pub(super) use document::Document;
 
 /// So many sweeps' changes wait for a webhook or a program that is slow or away; what comes then is dropped, and counted.
@@ -24,28 +26,66 @@ const QUEUE: usize = 64;
 pub(super) struct Notifier {
     queues: Vec<(Channel, Sender<Arc<Document>>)>,
     shared: Arc<Shared>,
+    owed: Arc<Owed>,
 }
 
 /// What tells them.
 pub(super) struct Workers(Vec<JoinHandle<()>>);
 
+/// What is to be told and wasn't yet.
+#[derive(Debug, Default)]
+pub(super) struct Owed {
+    /// Once for each who is to be told.
+    documents: AtomicUsize,
+    /// Something was for the queue, and found no room there.
+    dropped: AtomicBool,
+}
+
+impl Owed {
+    /// Whether all that is in the queues was told, or refused for good.
+    pub(super) fn is_told(&self) -> bool {
+        self.documents.load(Ordering::Acquire) == 0
+    }
+
+    /// Whether something never got into a queue.
+    pub(super) fn has_dropped(&self) -> bool {
+        self.dropped.load(Ordering::Acquire)
+    }
+
+    /// It is told in another way.
+    pub(super) fn forget_dropped(&self) {
+        self.dropped.store(false, Ordering::Release);
+    }
+}
+
+/// What waits for one of them, one after the other.
+struct Waiting {
+    channel: Channel,
+    queue: Receiver<Arc<Document>>,
+    shared: Arc<Shared>,
+    owed: Arc<Owed>,
+}
+
 impl Notifier {
     /// Starts a worker for each that was named.
     pub(super) fn start(options: &WatchOptions, shared: &Arc<Shared>, runtime: &Handle) -> (Self, Workers) {
-        let (mut queues, mut workers) = (Vec::new(), Vec::new());
+        let mut notifier = Self { queues: Vec::new(), shared: shared.clone(), owed: Arc::default() };
+        let mut workers = Vec::new();
         if let Some(url) = &options.webhook {
-            let (queue, waiting) = channel(QUEUE);
-            let webhook = webhook::Webhook::new(url.clone(), options.notify_timeout());
-            workers.push(runtime.spawn(webhook.work(waiting, shared.clone())));
-            queues.push((Channel::webhook, queue));
+            let webhook = webhook::Webhook::new(url.clone(), options.notify_timeout(), options.once);
+            workers.push(runtime.spawn(webhook.work(notifier.queue(Channel::webhook))));
         }
         if let Some(program) = &options.command {
-            let (queue, waiting) = channel(QUEUE);
             let program = command::Program::new(program, &options.command_arg, options.notify_timeout());
-            workers.push(runtime.spawn(program.work(waiting, shared.clone())));
-            queues.push((Channel::command, queue));
+            workers.push(runtime.spawn(program.work(notifier.queue(Channel::command))));
         }
-        (Self { queues, shared: shared.clone() }, Workers(workers))
+        (notifier, Workers(workers))
+    }
+
+    fn queue(&mut self, channel: Channel) -> Waiting {
+        let (sender, queue) = self::channel(QUEUE);
+        self.queues.push((channel, sender));
+        Waiting { channel, queue, shared: self.shared.clone(), owed: self.owed.clone() }
     }
 
     /// Whether anybody is told.
@@ -53,18 +93,26 @@ impl Notifier {
         !self.queues.is_empty()
     }
 
+    pub(super) const fn owed(&self) -> &Arc<Owed> {
+        &self.owed
+    }
+
     /// Hands it on, and returns at once.
     pub(super) fn tell(&self, document: Document) {
         let document = Arc::new(document);
         for (channel, queue) in &self.queues {
+            // Before it is there: whoever takes it counts it down.
+            self.owed.documents.fetch_add(1, Ordering::AcqRel);
             if queue.try_send(document.clone()).is_err() {
+                self.owed.documents.fetch_sub(1, Ordering::AcqRel);
+                self.owed.dropped.store(true, Ordering::Release);
                 self.shared.metrics.notified(*channel, Outcome::dropped);
                 error!(
                     target: TARGET,
                     event = "notification_dropped",
                     ?channel,
                     changes = document.changes,
-                    "too many changes wait to be told: these are not"
+                    "too many changes wait to be told: these are told once the others were"
                 );
             }
         }
@@ -81,23 +129,39 @@ impl Workers {
     }
 }
 
-/// Counts and logs what became of telling a document.
-fn told(shared: &Shared, channel: Channel, document: &Document, result: Result<(), String>) {
-    match result {
-        Ok(()) => shared.metrics.notified(channel, Outcome::delivered),
-        Err(problem) => {
-            shared.metrics.notified(channel, Outcome::failed);
-            warn!(
-                target: TARGET,
-                event = "notification_failed",
-                ?channel,
-                changes = document.changes,
-                problem = crate::output::harmless(&problem),
-                "changes could not be told"
-            );
-        }
+impl Waiting {
+    async fn next(&mut self) -> Option<Arc<Document>> {
+        self.queue.recv().await
+    }
+
+    fn delivered(&self) {
+        self.shared.metrics.notified(self.channel, Outcome::delivered);
+        self.shared.notified(self.channel, None);
+        self.settled();
+    }
+
+    /// It is told to nobody any more: to try again would be of no use.
+    fn refused(&self, document: &Document, problem: &str) {
+        self.failed(document, problem);
+        self.settled();
+    }
+
+    /// It could not be told, and is owed still.
+    fn failed(&self, document: &Document, problem: &str) {
+        let (channel, problem) = (self.channel, harmless(problem));
+        self.shared.metrics.notified(channel, Outcome::failed);
+        warn!(
+            target: TARGET,
+            event = "notification_failed",
+            ?channel,
+            changes = document.changes,
+            problem,
+            "changes could not be told"
+        );
+        self.shared.notified(channel, Some(problem));
+    }
+
+    fn settled(&self) {
+        self.owed.documents.fetch_sub(1, Ordering::AcqRel);
     }
 }
-
-/// What waits, one after the other.
-type Waiting = Receiver<Arc<Document>>;

@@ -1,5 +1,6 @@
 //! What the last sweep found and how `watch` itself is: written by the sweeps, read by everybody who asks.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -13,7 +14,7 @@ use skewgate::fleet::{Inventory, Report};
 use skewgate::time::os::OsClock;
 use skewgate::time::{LocalClock, SignedDuration, Timestamp};
 
-use super::metrics::{self, Metrics};
+use super::metrics::{self, Channel, Metrics};
 use crate::fleet::Finding;
 use crate::output::{fleet as output, harmless};
 
@@ -80,6 +81,9 @@ struct Health {
     reference_error: Option<String>,
     contested: bool,
     history_error: Option<String>,
+    standing_error: Option<String>,
+    /// Of each who is told: why the last document wasn't.
+    notify_errors: BTreeMap<Channel, String>,
     inventory_error: Option<String>,
     inventory_since: Option<Timestamp>,
 }
@@ -184,6 +188,20 @@ impl Shared {
         health.inventory_error = broken;
     }
 
+    /// What became of telling somebody of changes.
+    pub(super) fn notified(&self, channel: Channel, problem: Option<String>) {
+        let errors = &mut self.health().notify_errors;
+        match problem {
+            Some(problem) => drop(errors.insert(channel, problem)),
+            None => drop(errors.remove(&channel)),
+        }
+    }
+
+    /// What became of keeping which alarms were told.
+    pub(super) fn standing_kept(&self, problem: Option<String>) {
+        self.health().standing_error = problem;
+    }
+
     /// A sweep begins.
     pub(super) fn beat(&self) {
         self.health().beat = uptime();
@@ -221,6 +239,13 @@ impl Shared {
         let mut warnings = Vec::new();
         if let Some(error) = &health.inventory_error {
             warnings.push(Remark { code: "inventory_broken", detail: harmless(error) });
+        }
+        for (channel, error) in &health.notify_errors {
+            let detail = harmless(&format!("{channel:?}: {error}"));
+            warnings.push(Remark { code: "notifications_failing", detail });
+        }
+        if let Some(error) = &health.standing_error {
+            warnings.push(Remark { code: "alarms_not_kept", detail: harmless(error) });
         }
         if health.contested {
             let detail = "the reference sources contradict each other in two parties".to_owned();

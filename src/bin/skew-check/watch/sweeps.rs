@@ -8,14 +8,14 @@ use std::time::Duration;
 
 use tracing::{error, info, warn};
 
-use skewgate::fleet::{Alarms, HistoryError, Report, SweepError, Transition, sweep_over};
+use skewgate::fleet::{Alarms, History, HistoryError, Report, Standing, SweepError, Transition, sweep_over};
 use skewgate::ntp::{Sockets, Transport, Udp};
 use skewgate::time::os::OsClock;
 use skewgate::time::{LocalClock, SignedDuration};
 
 use super::history::Keeper;
 use super::log::TARGET;
-use super::notify::{Document, Notifier};
+use super::notify::{Document, Notifier, Owed};
 use super::reload::{Change, Source};
 use super::state::{Shared, Shown, Swept, uptime};
 use crate::cli::WatchOptions;
@@ -49,6 +49,8 @@ pub(super) struct Sweeps<'a> {
     source: Source,
     keeper: Arc<Keeper>,
     alarms: Alarms,
+    /// What was said, and told to everybody.
+    told: Standing,
     notifier: Notifier,
     shared: Arc<Shared>,
     /// Set from outside: a sweep that is under way ends soon.
@@ -69,11 +71,10 @@ impl<'a> Sweeps<'a> {
     ) -> Result<Self, HistoryError> {
         let confirm = NonZeroU32::new(options.confirm).unwrap_or(NonZeroU32::MIN);
         // What was said before the last end is not said again.
-        let alarms = match keeper.with(skewgate::fleet::History::standing)? {
-            Some(standing) => Alarms::resumed(confirm, standing),
-            None => Alarms::new(confirm),
-        };
-        Ok(Self { options, source, keeper, alarms, notifier, shared, stopping, generation: 0, late: false })
+        let told = keeper.with(History::standing)?.unwrap_or_else(|| Alarms::new(confirm).standing());
+        let alarms = Alarms::resumed(confirm, told.clone());
+        let (generation, late) = (0, false);
+        Ok(Self { options, source, keeper, alarms, told, notifier, shared, stopping, generation, late })
     }
 
     /// How many hosts there are.
@@ -82,12 +83,12 @@ impl<'a> Sweeps<'a> {
     }
 
     /// Until it is told to stop, or nobody is left who could tell it.
-    pub(super) fn run(mut self, orders: &Receiver<Order>) {
+    pub(super) fn run(mut self, orders: &Receiver<Order>) -> Untold {
         let mut begun = uptime();
         loop {
             // Nobody is told of a sweep that was called off, and that may fail.
             if self.sweep().is_none() {
-                return;
+                return self.end();
             }
             let took = (uptime() - begun).unsigned_abs();
             self.tell_late(took);
@@ -96,10 +97,15 @@ impl<'a> Sweeps<'a> {
                 due = uptime();
             }
             if !self.wait(due, orders) {
-                return;
+                return self.end();
             }
             begun = due;
         }
+    }
+
+    /// Nothing more is found: what is in the queues is the last.
+    pub(super) fn end(self) -> Untold {
+        Untold { owed: self.notifier.owed().clone(), standing: self.alarms.standing(), keeper: self.keeper }
     }
 
     /// Whether another sweep is wanted.
@@ -135,9 +141,9 @@ impl<'a> Sweeps<'a> {
     }
 
     fn found(&mut self, report: Arc<Report>) -> Status {
-        // First of all, it is kept: whoever is told something finds it in the history.
-        let history_error = self.keeper.append(&report).err().map(|error| self.history_failed(&error));
+        // First of all: an alarm doesn't wait for a disk.
         let transitions = self.alarms.judge(&report);
+        self.tell(&transitions, Some(&report));
         let listed = (0..report.hosts.len()).collect();
         let finding = Finding::new(report.clone(), listed);
         let status = finding.status;
@@ -146,8 +152,12 @@ impl<'a> Sweeps<'a> {
             Err(problem) => error!(target: TARGET, event = "sweep_not_shown", %problem, "this is a bug"),
         }
         self.generation += 1;
+        let history_error = self.keeper.append(&report).err().map(|error| self.history_failed(&error));
+        let is_kept = history_error.is_none();
         self.shared.swept(Swept { report: &report, history_error });
-        self.tell(&transitions, Some(&report));
+        if is_kept {
+            self.keep_told();
+        }
         status
     }
 
@@ -156,6 +166,7 @@ impl<'a> Sweeps<'a> {
         self.shared.failed(&problem.to_string());
         let transition = self.alarms.judge_failure(OsClock.system().realtime);
         self.tell(transition.as_slice(), None);
+        self.keep_told();
     }
 
     fn tell(&self, transitions: &[Transition], report: Option<&Report>) {
@@ -169,10 +180,24 @@ impl<'a> Sweeps<'a> {
                 self.notifier.tell(document);
             }
         }
-        // Last: what ends in between is told again, and not lost.
-        if let Err(error) = self.keeper.with(|history| history.set_standing(&self.alarms.standing())) {
-            self.history_failed(&error);
+    }
+
+    /// What was said is kept last, once everybody was told: what ends in between is told again, and not lost.
+    fn keep_told(&mut self) {
+        let owed = self.notifier.owed();
+        if !owed.is_told() {
+            return;
         }
+        if owed.has_dropped() {
+            // As after a restart: what was dropped is told, and what came since a second time.
+            owed.forget_dropped();
+            let confirm = NonZeroU32::new(self.options.confirm).unwrap_or(NonZeroU32::MIN);
+            self.alarms = Alarms::resumed(confirm, self.told.clone());
+            return;
+        }
+        self.told = self.alarms.standing();
+        let kept = keep(&self.keeper, &self.told);
+        self.shared.standing_kept(kept.err().map(|problem| problem.to_string()));
     }
 
     fn history_failed(&self, problem: &HistoryError) -> String {
@@ -214,4 +239,31 @@ impl<'a> Sweeps<'a> {
             }
         }
     }
+}
+
+/// What may still be told when the sweeps have ended.
+pub(super) struct Untold {
+    owed: Arc<Owed>,
+    standing: Standing,
+    keeper: Arc<Keeper>,
+}
+
+impl Untold {
+    /// Keeps what was said, where all of it was told by now. Else it is told after the next start, once more where it was in part.
+    pub(super) fn keep(self) {
+        if self.owed.is_told() && !self.owed.has_dropped() {
+            // It is told in there that this failed.
+            let _ = keep(&self.keeper, &self.standing);
+        } else {
+            warn!(target: TARGET, event = "notifications_left", "it ended before all changes were told: that is done after the next start");
+        }
+    }
+}
+
+fn keep(keeper: &Keeper, told: &Standing) -> Result<(), HistoryError> {
+    let kept = keeper.with(|history| history.set_standing(told));
+    if let Err(problem) = &kept {
+        error!(target: TARGET, event = "alarms_not_kept", %problem, "it isn't kept which changes were told: a restart tells them again");
+    }
+    kept
 }

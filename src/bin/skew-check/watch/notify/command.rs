@@ -9,9 +9,7 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, Command};
 
-use super::super::metrics::Channel;
-use super::super::state::Shared;
-use super::{Document, Waiting, told};
+use super::{Document, Waiting};
 
 /// What is this process's own: options, which may be secrets, and how to talk to systemd.
 const OWN_VARIABLES: [&str; 4] = ["SKEW_CHECK_", "NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC"];
@@ -27,10 +25,13 @@ impl Program {
         Self { file: file.to_owned(), arguments: arguments.to_vec(), limit }
     }
 
-    pub(super) async fn work(self, mut waiting: Waiting, shared: Arc<Shared>) {
-        while let Some(document) = waiting.recv().await {
-            let result = self.run(&document).await;
-            told(&shared, Channel::command, &document, result);
+    /// Each document once: what it did before it failed, nobody knows here.
+    pub(super) async fn work(self, mut waiting: Waiting) {
+        while let Some(document) = waiting.next().await {
+            match self.run(&document).await {
+                Ok(()) => waiting.delivered(),
+                Err(problem) => waiting.refused(&document, &problem),
+            }
         }
     }
 

@@ -8,13 +8,15 @@ use ureq::Agent;
 use ureq::tls::{RootCerts, TlsConfig};
 
 use super::super::log::TARGET;
-use super::super::metrics::Channel;
-use super::super::state::Shared;
-use super::{Document, Waiting, told};
+use super::{Document, Waiting};
 use crate::cli::WebhookUrl;
 
-/// What it waits before it tries again, and so how often it tries.
-const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(4)];
+/// What it waits before it tries again; the last one again and again.
+const PAUSES: [Duration; 4] =
+    [Duration::from_secs(1), Duration::from_secs(4), Duration::from_secs(16), Duration::from_mins(1)];
+
+/// After so many tries in vain that is told, and counted.
+const TRIES: usize = 3;
 
 /// Nobody reads an answer: what is behind its head is left unread.
 const MOST_HEADER_BYTES: usize = 16 * 1024;
@@ -23,6 +25,8 @@ const MOST_HEADER_BYTES: usize = 16 * 1024;
 pub(super) struct Webhook {
     url: WebhookUrl,
     agent: Agent,
+    /// It ends after [`TRIES`]: somebody waits for that.
+    once: bool,
 }
 
 /// Why it wasn't delivered.
@@ -33,7 +37,7 @@ struct Failure {
 }
 
 impl Webhook {
-    pub(super) fn new(url: WebhookUrl, limit: Duration) -> Self {
+    pub(super) fn new(url: WebhookUrl, limit: Duration, once: bool) -> Self {
         let mut tls = TlsConfig::builder();
         if url.as_secret().starts_with("https:") {
             // Whom this host trusts: a webhook is often one of its own network.
@@ -59,36 +63,42 @@ impl Webhook {
             .tls_config(tls.build())
             .build()
             .new_agent();
-        Self { url, agent }
+        Self { url, agent, once }
     }
 
-    pub(super) async fn work(self, mut waiting: Waiting, shared: Arc<Shared>) {
-        while let Some(document) = waiting.recv().await {
-            let result = self.deliver(&document).await;
-            told(&shared, Channel::webhook, &document, result);
+    pub(super) async fn work(self, mut waiting: Waiting) {
+        while let Some(document) = waiting.next().await {
+            self.deliver(&document, &waiting).await;
         }
     }
 
-    async fn deliver(&self, document: &Arc<Document>) -> Result<(), String> {
-        let mut pauses = PAUSES.iter();
-        loop {
+    /// Until it is taken, or refused for good: what could not be told now is to be known all the more later.
+    async fn deliver(&self, document: &Arc<Document>, waiting: &Waiting) {
+        for tries in 1.. {
             let (webhook, content) = (self.clone(), document.clone());
             let posted = tokio::task::spawn_blocking(move || webhook.post(&content)).await;
-            let failure = match posted {
-                Ok(Ok(())) => return Ok(()),
-                Ok(Err(failure)) => failure,
-                Err(_) => Failure { problem: "it ended before it was done".to_owned(), passing: false },
+            let problem = match posted {
+                Ok(Ok(())) => return waiting.delivered(),
+                Ok(Err(Failure { problem, passing: true })) => problem,
+                Ok(Err(Failure { problem, passing: false })) => return waiting.refused(document, &problem),
+                Err(_) => "it ended before it was done".to_owned(),
             };
-            let pause = pauses.next().filter(|_| failure.passing);
-            let Some(pause) = pause else { return Err(failure.problem) };
-            info!(
-                target: TARGET,
-                event = "notification_delayed",
-                webhook = self.url.host(),
-                problem = crate::output::harmless(&failure.problem),
-                "the webhook did not take it: once more"
-            );
-            tokio::time::sleep(*pause).await;
+            if tries == TRIES {
+                waiting.failed(document, &problem);
+                if self.once {
+                    return;
+                }
+            } else {
+                info!(
+                    target: TARGET,
+                    event = "notification_delayed",
+                    webhook = self.url.host(),
+                    problem = crate::output::harmless(&problem),
+                    "the webhook did not take it: once more"
+                );
+            }
+            let [.., longest] = PAUSES;
+            tokio::time::sleep(PAUSES.get(tries - 1).copied().unwrap_or(longest)).await;
         }
     }
 
