@@ -7,10 +7,11 @@ use serde::{Serialize, Serializer};
 
 use skewgate::fleet::history::{HeatRow, History, HistoryError, Point, Retention};
 use skewgate::fleet::{Report, State};
-use skewgate::time::Timestamp;
+use skewgate::time::{SignedDuration, Timestamp};
 
 use super::problem::Problem;
 use super::query::Stretch;
+use super::state::uptime;
 use crate::output::nanos;
 
 const SCHEMA: &str = "skew-check/history/1";
@@ -18,17 +19,27 @@ const SCHEMA: &str = "skew-check/history/1";
 /// What is shown where nothing is known.
 const NOTHING: u8 = b'.';
 
-/// The history. A database that failed once has to be opened again before it can be used: that is tried at the next sweep.
+/// An opening reads the whole file. Where one after the other fails, so many times what it took passes before the next.
+const PAUSE: u32 = 10;
+
+/// The history. A database that failed once has to be opened again before it can be used.
 pub(super) struct Keeper {
     file: PathBuf,
     retention: Retention,
     open: Mutex<Option<Arc<History>>>,
+    /// Before then it isn't opened again.
+    next: Mutex<Option<SignedDuration>>,
 }
 
 impl Keeper {
     pub(super) fn open(file: &Path, retention: Retention) -> Result<Self, HistoryError> {
         let history = History::open(file, retention.clone())?;
-        Ok(Self { file: file.to_owned(), retention, open: Mutex::new(Some(Arc::new(history))) })
+        Ok(Self {
+            file: file.to_owned(),
+            retention,
+            open: Mutex::new(Some(Arc::new(history))),
+            next: Mutex::new(None),
+        })
     }
 
     /// The history, while it is open.
@@ -44,7 +55,7 @@ impl Keeper {
         let history = match self.get() {
             Some(history) => history,
             None => {
-                let history = Arc::new(History::open(&self.file, self.retention.clone())?);
+                let history = Arc::new(self.open_again()?);
                 *self.open.lock().unwrap_or_else(PoisonError::into_inner) = Some(history.clone());
                 history
             }
@@ -54,6 +65,19 @@ impl Keeper {
             *self.open.lock().unwrap_or_else(PoisonError::into_inner) = None;
         }
         done
+    }
+
+    fn open_again(&self) -> Result<History, HistoryError> {
+        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        let begun = uptime();
+        if next.is_some_and(|next| begun < next) {
+            let source = "it failed a while ago, and is tried again later".into();
+            return Err(HistoryError::Failed { path: self.file.clone(), source });
+        }
+        let opened = History::open(&self.file, self.retention.clone());
+        let ended = uptime();
+        *next = Some(ended + SignedDuration::from((ended - begun).unsigned_abs().saturating_mul(PAUSE)));
+        opened
     }
 
     pub(super) fn append(&self, report: &Report) -> Result<(), HistoryError> {
