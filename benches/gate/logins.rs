@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use skewgate::block_on;
 use skewgate::otp::{Secret, TimeStep, Totp};
-use skewgate::store::{Change, MemoryStore, Reset, StateStore, Written};
+use skewgate::store::{Change, MemoryStore, Renewal, Reset, StateStore, Written};
 use skewgate::time::os::SystemTime;
 use skewgate::time::{SignedDuration, TimeInterval, TimeSource, Timestamp};
 use skewgate::token::{Budget, Drift, Token, TokenId, TokenState};
@@ -62,8 +62,12 @@ pub(crate) async fn enrol(store: &dyn StateStore, token: &Token, now: Timestamp)
 #[expect(clippy::expect_used, reason = "what can't be set up can't be measured")]
 pub(crate) async fn forget(store: &dyn StateStore, token: &Token, now: Timestamp) {
     let top = step(now - SignedDuration::from_secs(3_600));
-    let reset = Change::Reset(Reset { top, epoch: epoch(), budget: Budget::full(now) });
-    assert_eq!(store.write(token.key(), reset).await.expect("a store that works"), Written::Done);
+    let loaded = store.load(token.key()).await.expect("a store that works");
+    let TokenState { epoch, watermark, .. } = loaded.row.token.expect("enrolled");
+    let renewal = Renewal { epoch, watermark, seen: loaded.seen(), state: state(now, top, epoch) };
+    for change in [Change::Renew(renewal), Change::Reset(Reset { budget: Budget::full(now) })] {
+        assert_eq!(store.write(token.key(), change).await.expect("a store that works"), Written::Done);
+    }
 }
 
 /// What the token shows.

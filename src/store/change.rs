@@ -79,7 +79,10 @@ impl Change {
             Self::Fail(failure) => failure.apply(state, budget),
             Self::Accept(acceptance) => acceptance.apply(state, budget, now),
             Self::Renew(renewal) => renewal.apply(state, now),
-            Self::Reset(reset) => reset.apply(state, budget),
+            Self::Reset(reset) => {
+                *budget = reset.budget;
+                Written::Done
+            }
             Self::Remove => {
                 row.token = None;
                 Written::Done
@@ -201,25 +204,12 @@ impl Renewal {
     }
 }
 
-/// What an administrator's reset changes: the budget is what is given here, without failures; a watermark above `top` is set
-/// down to it; and the epoch is another one, so that no attempt that was decided on before is accepted.
+/// What an administrator's reset gives back: the budget is what is given here, without failures. The token stays as it is: its
+/// watermark is set down, where it lies ahead, by a [`Renewal`], which happens only if no code was used meanwhile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reset {
-    /// The top of the present window. The watermark is never set lower: codes of now and before stay used.
-    pub top: TimeStep,
-    /// The enrolment from now on.
-    pub epoch: u64,
     /// What may be guessed from now on.
     pub budget: Budget,
-}
-
-impl Reset {
-    fn apply(self, state: &mut TokenState, budget: &mut Budget) -> Written {
-        state.watermark = state.watermark.map(|watermark| watermark.min(self.top));
-        state.epoch = self.epoch;
-        *budget = self.budget;
-        Written::Done
-    }
 }
 
 #[cfg(test)]

@@ -56,7 +56,8 @@ impl Validator {
     /// down to its top, never lower: what could be used by now stays used.
     ///
     /// Never while the time may be wrong: under a clock that lies *behind*, what is set down to its present is used up to a time that has
-    /// passed, and codes that were used since come back as that clock goes on.
+    /// passed, and codes that were used since come back as that clock goes on. The same where time was known much less well when the
+    /// newest code was accepted than it is now: what was used above the present window's top comes back for as long.
     ///
     /// For an account that is locked, or that is throttled and whose owner is known to ask; and for a token that was used at a time
     /// of the future. What guessers may try counts from nothing again: each reset is worth a day and a half of guessing.
@@ -122,10 +123,7 @@ impl Inner {
     }
 
     async fn reset(&self, token: &Token, trace: &mut Trace) -> Result<(), AdministerError> {
-        let now = self.time.now().map_err(|error| AdministerError::ClockUntrusted(error.into()))?;
-        trace.now = Some(now);
         let (policy, totp) = (self.policy.window(), token.totp());
-        let fresh = || epoch(totp).map_err(|_| AdministerError::NoRandomness);
         for _ in 0..TRIES {
             let loaded = self.store.load(token.key()).await?;
             if let Some(replaced) = loaded.replaced {
@@ -135,23 +133,25 @@ impl Inner {
             }
             let state = loaded.row.token.ok_or(AdministerError::NotEnrolled)?;
             check_parameters(&state, totp).map_err(AdministerError::TokenUnsuited)?;
+            // After what was used by then: the top of an earlier moment may lie below it.
+            let now = self.time.now().map_err(|error| AdministerError::ClockUntrusted(error.into()))?;
+            trace.now = Some(now);
             let top = Window::newest_until(policy, totp.period(), totp.t0(), now.latest(), &state.drift);
             let lowered = TokenState {
-                epoch: fresh()?,
+                epoch: epoch(totp).map_err(|_| AdministerError::NoRandomness)?,
                 watermark: state.watermark.map(|watermark| watermark.min(top.unwrap_or(TimeStep::ZERO))),
                 nonce: nonce().map_err(|_| AdministerError::NoRandomness)?,
                 ..state
             };
             // Only if the row is still what it was computed from: since then a code may have been used that lies above.
-            let (epoch, watermark, seen) = (state.epoch, state.watermark, loaded.seen());
-            let lower = Renewal { epoch, watermark, seen, state: lowered };
+            let TokenState { epoch, watermark, .. } = state;
+            let lower = Renewal { epoch, watermark, seen: loaded.seen(), state: lowered };
             match self.store.write(token.key(), Change::Renew(lower)).await? {
                 Written::Done => {}
                 Written::Refused => continue,
                 Written::Missing => return Err(AdministerError::NotEnrolled),
             }
-            // Leaves every watermark where it is.
-            let reset = Reset { top: TimeStep::MAX, epoch: fresh()?, budget: Budget::full(now.earliest()) };
+            let reset = Reset { budget: Budget::full(now.earliest()) };
             return match self.store.write(token.key(), Change::Reset(reset)).await? {
                 Written::Done => Ok(()),
                 Written::Missing | Written::Refused => Err(AdministerError::NotEnrolled),

@@ -1,7 +1,6 @@
 //! Many at once.
 
 use super::*;
-use skewgate::store::Reset;
 
 async fn enrolled(place: &dyn Place, key: &TokenKey) -> Vec<Arc<dyn ManageStore>> {
     let handles = handles(place).await;
@@ -107,17 +106,12 @@ pub(crate) async fn all_failures_are_paid_and_all_that_is_burnt_is_dead(place: A
     );
 }
 
-/// Decided on before the token was renewed, reset, or removed and enrolled again: by then its steps may be others.
+/// Decided on before the token was renewed, or removed and enrolled again: by then its steps may be others.
 pub(crate) async fn a_failure_of_another_enrolment_pays_and_burns_nothing(place: Arc<dyn Place>) {
     let renewed = TokenState { epoch: 100, watermark: Some(step(3)), ..state(0) };
     let renewal = Renewal { epoch: EPOCH, watermark: Some(step(10)), seen: Seen::default(), state: renewed };
-    let reset = Reset { top: step(3), epoch: 100, budget: Budget::full(NOW) };
     let again = Change::Enrol { state: renewed, budget: Budget::full(NOW) };
-    for (number, changes) in
-        [vec![Change::Renew(renewal)], vec![Change::Reset(reset)], vec![Change::Remove, again]]
-            .iter()
-            .enumerate()
-    {
+    for (number, changes) in [vec![Change::Renew(renewal)], vec![Change::Remove, again]].iter().enumerate() {
         for key in [key(&format!("own {number}")), shared(&format!("token {number}"), "account")] {
             let handles = enrolled(&*place, &key).await;
             for change in changes {

@@ -87,8 +87,7 @@ pub(super) fn any_change() -> BoxedStrategy<Change> {
         (epoch(), proptest::option::of(time_step()), any_state()).prop_map(|(epoch, watermark, state)| {
             Change::Renew(Renewal { epoch, watermark, seen: Seen::default(), state })
         });
-    let reset = (time_step(), epoch(), any_budget())
-        .prop_map(|(top, epoch, budget)| Change::Reset(Reset { top, epoch, budget }));
+    let reset = any_budget().prop_map(|budget| Change::Reset(Reset { budget }));
     let enrol = (any_state(), any_budget()).prop_map(|(state, budget)| Change::Enrol { state, budget });
     prop_oneof![
         4 => enrol,
@@ -110,7 +109,6 @@ pub(super) fn may_be_refused(change: &Change) -> bool {
         Change::Accept(acceptance) => too_large(acceptance.epoch) || too_large(acceptance.drift.variance()),
         Change::Renew(renewal) => too_large(renewal.epoch) || state(&renewal.state),
         Change::Fail(failure) => too_large(failure.epoch),
-        Change::Reset(reset) => too_large(reset.epoch),
         _ => false,
     }
 }

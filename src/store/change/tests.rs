@@ -103,23 +103,14 @@ fn what_is_burnt_is_dead_and_no_watermark_is_lowered() {
 
 #[test]
 fn a_failure_of_another_enrolment_pays_and_burns_nothing() {
-    let changed = [
-        Change::Reset(Reset { top: step(20), epoch: 8, budget: Budget::full(NOW) }),
-        Change::Renew(Renewal {
-            epoch: 3,
-            watermark: None,
-            seen: Seen::default(),
-            state: TokenState { epoch: 8, ..state() },
-        }),
-    ];
-    for change in changed {
-        let mut row = enrolled();
-        apply(&mut row, change);
-        let failure = failure(Bucket::Partial, Some(9));
-        assert_eq!(apply(&mut row, Change::Fail(failure)), Written::Done);
-        assert_eq!(row.token.unwrap().watermark, None, "{change:?}");
-        assert_eq!(row.budget, Some(Budget::full(NOW).charge(failure.charge, NOW).one_more_failure()));
-    }
+    let mut row = enrolled();
+    let state = TokenState { epoch: 8, ..state() };
+    let renewal = Renewal { epoch: 3, watermark: None, seen: Seen::default(), state };
+    assert_eq!(apply(&mut row, Change::Renew(renewal)), Written::Done);
+    let failure = failure(Bucket::Partial, Some(9));
+    assert_eq!(apply(&mut row, Change::Fail(failure)), Written::Done);
+    assert_eq!(row.token.unwrap().watermark, None);
+    assert_eq!(row.budget, Some(Budget::full(NOW).charge(failure.charge, NOW).one_more_failure()));
 }
 
 #[test]
@@ -167,18 +158,13 @@ fn a_renewal_needs_the_epoch_and_the_watermark_that_it_was_decided_with() {
 }
 
 #[test]
-fn a_reset_sets_the_watermark_down_to_the_top_and_never_lower() {
-    for (watermark, top, expected) in [(9, 5, Some(5)), (9, 12, Some(9))] {
-        let mut row = enrolled();
-        apply(&mut row, Change::Accept(acceptance(watermark, 3)));
-        apply(&mut row, Change::Fail(failure(Bucket::Blind, None)));
-        let reset = Reset { top: step(top), epoch: 8, budget: Budget::full(NOW) };
-        assert_eq!(apply(&mut row, Change::Reset(reset)), Written::Done);
-        assert_eq!(row.token.unwrap().watermark, expected.and_then(TimeStep::new));
-        assert_eq!(row.budget, Some(Budget::full(NOW)));
-        // What was decided on before is void.
-        assert_eq!(apply(&mut row, Change::Accept(acceptance(20, 3))), Written::Refused);
-    }
+fn a_reset_gives_the_budget_back_and_leaves_the_token_alone() {
+    let mut row = enrolled();
+    apply(&mut row, Change::Accept(acceptance(9, 3)));
+    apply(&mut row, Change::Fail(failure(Bucket::Blind, None)));
+    let token = row.token;
+    assert_eq!(apply(&mut row, Change::Reset(Reset { budget: Budget::full(NOW) })), Written::Done);
+    assert_eq!(row, Row { token, budget: Some(Budget::full(NOW)) });
 }
 
 #[test]
@@ -198,7 +184,7 @@ fn absent_tokens_stay_absent() {
         Change::Fail(failure(Bucket::Blind, Some(9))),
         Change::Accept(acceptance(9, 3)),
         Change::Renew(Renewal { epoch: 3, watermark: None, seen: Seen::default(), state: state() }),
-        Change::Reset(Reset { top: step(1), epoch: 1, budget: Budget::full(NOW) }),
+        Change::Reset(Reset { budget: Budget::full(NOW) }),
         Change::Remove,
     ];
     for budget in [None, Some(Budget::full(NOW))] {

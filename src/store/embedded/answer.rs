@@ -1,6 +1,7 @@
 //! An answer that one thread gives and a future waits for, on whatever executor.
 
 use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 
@@ -35,7 +36,8 @@ impl<T> Answer<T> {
             *state = State::Given(answer);
             drop(state);
             if let Some(waker) = waker {
-                waker.wake();
+                // One that panics does so for itself: others wait for this thread.
+                let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
             }
         }
     }
@@ -115,6 +117,22 @@ mod tests {
         answer.give(());
         answer.give(());
         assert_eq!((first.0.load(Ordering::SeqCst), last.0.load(Ordering::SeqCst)), (0, 1));
+        assert!(comes.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready());
+    }
+
+    #[test]
+    fn a_waker_that_panics_harms_nobody_else() {
+        struct Broken;
+        impl Wake for Broken {
+            fn wake(self: Arc<Self>) {
+                panic!("as if a runtime had a mistake in it");
+            }
+        }
+        let answer = Answer::new();
+        let mut comes = Box::pin(answer.clone().come());
+        let waker = Waker::from(Arc::new(Broken));
+        assert!(comes.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        answer.give(7);
         assert!(comes.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready());
     }
 

@@ -26,6 +26,9 @@ use super::table::{self, Fault, META, NOT_BEFORE, ROWS};
 /// until the transaction after it the file holds both.
 const MOST_AT_ONCE: usize = 256;
 
+/// No transaction is held open for longer, however long the disk took last: those who wait in it have a deadline.
+const LONGEST_HELD: Duration = Duration::from_millis(20);
+
 /// How many more a transaction that is held open waits for at once.
 const AT_A_TIME: usize = 16;
 
@@ -301,7 +304,7 @@ impl Shared {
         // A few at a time: each waking takes as long as writing several.
         queue.wanted = last.count.saturating_sub(count).min(AT_A_TIME);
         while queue.waiting.len() < queue.wanted && !queue.closing {
-            let left = SignedDuration::from(last.took / 2) - (OsClock.raw() - last.ended);
+            let left = SignedDuration::from((last.took / 2).min(LONGEST_HELD)) - (OsClock.raw() - last.ended);
             if left <= SignedDuration::ZERO {
                 break;
             }

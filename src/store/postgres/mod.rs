@@ -264,9 +264,8 @@ impl PostgresStore {
                 self.ask(renew, &parameters).await?
             }
             Change::Reset(change) => {
-                let (top, epoch) = (change.top.get(), signed(change.epoch)?);
                 let BudgetColumns { blind, partial, failures } = BudgetColumns::new(&change.budget);
-                self.ask(reset, &[&token, &budget, &top, &epoch, &blind, &partial, &failures]).await?
+                self.ask(reset, &[&token, &budget, &blind, &partial, &failures]).await?
             }
             Change::Remove => self.ask(remove, &[&token, &budget]).await?,
         };

@@ -61,12 +61,12 @@ const ACCEPT: Conditional = Conditional {
     budget_if: "$12::boolean AND found.failures <> 0",
 };
 
-/// $3 the top, $4 the epoch, $5 to $7 the budget.
+/// $3 to $5 the budget.
 const RESET: Conditional = Conditional {
     holds: "true",
-    token: "watermark = CASE WHEN t.watermark > $3::bigint THEN $3::bigint ELSE t.watermark END, epoch = $4::bigint",
-    token_if: "true",
-    budget: "blind_full_at = $5::bigint, partial_full_at = $6::bigint, failures = $7::bigint",
+    token: "epoch = t.epoch",
+    token_if: "false",
+    budget: "blind_full_at = $3::bigint, partial_full_at = $4::bigint, failures = $5::bigint",
     budget_if: "true",
 };
 

@@ -185,8 +185,8 @@ pub(super) fn call<'s>(scripts: &'s Scripts, key: &TokenKey, change: Change) -> 
             arguments.extend([[epoch.to_be_bytes(), watermark(old)].concat(), state(&new)]);
             &scripts.renew
         }
-        Change::Reset(Reset { top, epoch, budget: new }) => {
-            arguments.extend([watermark(Some(top)).to_vec(), epoch.to_be_bytes().to_vec(), budget(&new)]);
+        Change::Reset(Reset { budget: new }) => {
+            arguments.push(budget(&new));
             &scripts.reset
         }
         Change::Remove => &scripts.remove,

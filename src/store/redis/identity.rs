@@ -68,10 +68,9 @@ impl Evidence {
         let mark = match change {
             Change::Enrol { state, .. } => Mark::Epoch(state.epoch),
             Change::Renew(renewal) => Mark::Epoch(renewal.state.epoch),
-            Change::Reset(reset) => Mark::Epoch(reset.epoch),
             Change::Accept(acceptance) => Mark::Watermark { epoch: acceptance.epoch, step: acceptance.step },
             Change::Fail(failure) => Mark::FullAt { bucket: failure.charge.bucket, at: full_at? },
-            Change::Remove => return None,
+            Change::Reset(_) | Change::Remove => return None,
         };
         Some(Self { key: key.clone(), slot, number, mark })
     }

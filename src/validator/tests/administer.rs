@@ -240,6 +240,25 @@ fn a_reset_is_computed_anew_where_the_token_was_used_meanwhile() {
     assert_eq!(service.budget(), Budget::full(at(NOON + 10).earliest()));
 }
 
+/// The top of the window as it was when the reset began would set a code free that was used since.
+#[test]
+fn a_reset_that_takes_long_sets_no_used_code_free() {
+    use std::future::Future;
+    let service = Service::enrolled(Scripted::default());
+    service.set(10);
+    let other = Validator::builder(service.store.clone(), service.time.clone()).build().unwrap();
+    service.store.slow_loads();
+    let token = token();
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    let mut reset = std::pin::pin!(other.reset(&token));
+    assert!(reset.as_mut().poll(&mut context).is_pending());
+    service.store.heal();
+    service.set(400);
+    assert!(service.show(&one(400)).is_accepted());
+    block_on(reset).unwrap();
+    assert!(!service.show(&one(400)).is_accepted(), "used");
+}
+
 /// Single codes of several processes at once overdraw the bucket: two codes are looked at all the same.
 #[test]
 fn an_overdrawn_bucket_keeps_no_owner_out_who_shows_two_codes() {
