@@ -29,7 +29,12 @@ fuzz_target!(|bytes: &[u8]| {
     assert_eq!(block_on(backup::export(&store, &mut exported)).expect("in memory"), records.len());
     let again = backup::read(&mut exported.as_slice()).expect("its own form").records;
     let names = |records: &[Record]| -> Vec<_> {
-        records.iter().map(|record| (record.key.clone(), TokenState { epoch: record.state.epoch & 0xffff, ..record.state })).collect()
+        records
+            .iter()
+            .map(|record| {
+                (record.key.clone(), TokenState { epoch: record.state.epoch & 0xffff, ..record.state })
+            })
+            .collect()
     };
     assert_eq!(names(&by_name(again)), names(&by_name(records)));
 });
