@@ -97,16 +97,22 @@ function makeHeat(view, choose) {
   // Which hosts of the list share a line.
   const range = (line, count) => [Math.floor((line * hosts.length) / count), Math.max(Math.floor(((line + 1) * hosts.length) / count), Math.floor((line * hosts.length) / count) + 1)];
 
-  function say() {
-    if (row < 0) return write($('map-here'), '');
+  // The worst state in the chosen cell, the host that it is of, and how many hosts share the cell.
+  function here() {
     const [first, end] = range(row, lines());
     let [worst, of] = [NONE, hosts[first]];
     for (let each = first; each < end; each += 1) {
       const kind = rows.get(view.fleet.names[hosts[each]])?.[column] ?? NONE;
       if (kind < worst) [worst, of] = [kind, hosts[each]];
     }
+    return { worst, of, among: end - first };
+  }
+
+  function say() {
+    if (row < 0) return write($('map-here'), '');
+    const { worst, of, among } = here();
     const at = moment((data.from + column * data.step_s) * 1000);
-    const more = end - first > 1 ? `, the worst of ${end - first} hosts` : '';
+    const more = among > 1 ? `, the worst of ${among} hosts` : '';
     return write($('map-here'), `${visible(view.fleet.names[of], 60)}, ${at}: ${worst === NONE ? 'nothing is known' : KINDS[worst].name}${more}`);
   }
 
@@ -169,7 +175,7 @@ function makeHeat(view, choose) {
   canvas.addEventListener('click', (event) => {
     if (lines() === 0) return;
     place(event);
-    choose(hosts[range(row, lines())[0]]);
+    choose(here().of);
   });
   canvas.addEventListener('keydown', (event) => {
     const count = lines();
@@ -183,7 +189,7 @@ function makeHeat(view, choose) {
       }
       say();
       soon();
-    } else if (event.key === 'Enter' && row >= 0) choose(hosts[range(row, count)[0]], true);
+    } else if (event.key === 'Enter' && row >= 0) choose(here().of, true);
     else return;
     event.preventDefault();
   });

@@ -173,6 +173,7 @@ function poll() {
         if (fresh) draw(document);
         tag = answer.tag;
       }
+      if (failures > 0 && !fresh && view.fleet) drawVerdict(view.fleet);
       failures = 0;
       trouble.hidden = true;
       if (Date.now() - heatAt > 60_000 || (fresh && !heat.knows(view.fleet))) {
@@ -185,6 +186,8 @@ function poll() {
       failures += 1;
       if (view.fleet === null) write($('sentence'), 'Waiting for the first sweep …');
       trouble.hidden = early;
+      // What was right then may be wrong by now: neither the headline nor the tab says otherwise.
+      if (view.fleet) doubtVerdict();
       delay = early ? 1000 : Math.min(POLL * 2 ** Math.min(failures, 4), POLL_MOST);
       if (!early) write(trouble, `The server doesn’t answer as it should (${visible(error.message, 100)}). ${view.fleet ? 'What is shown is old' : 'There is nothing to show yet'}; it is asked again.`);
     }

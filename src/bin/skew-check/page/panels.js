@@ -64,6 +64,12 @@ function drawVerdict(fleet) {
   write($('foot'), `Skew is a host’s time minus true time, with a bound that holds as long as no more sources are wrong than are tolerated${reference ? ` (${reference.tolerated_liars} here)` : ''}. Delay is never called skew.${listed}`);
 }
 
+// Nobody knows whether it still holds.
+function doubtVerdict() {
+  set($('sentence'), 'class', 'sentence unknown');
+  if (!window.document.title.startsWith('Old: ')) window.document.title = `Old: ${window.document.title}`;
+}
+
 // States as switches: what a host can be, how many are, and what to do then.
 function drawStates(view, toggle) {
   const { fleet } = view;
