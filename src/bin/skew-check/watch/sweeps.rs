@@ -111,14 +111,18 @@ impl<'a> Sweeps<'a> {
     /// Whether another sweep is wanted.
     fn wait(&mut self, due: SignedDuration, orders: &Receiver<Order>) -> bool {
         loop {
-            let left = due - uptime();
+            // A new inventory may settle in the meantime.
+            let next = self.source.settles_at().map_or(due, |settled| due.min(settled));
+            let left = next - uptime();
             let left = if left.is_negative() { Duration::ZERO } else { left.unsigned_abs() };
             match orders.recv_timeout(left) {
                 Ok(Order::Reload) => self.look_at_inventory(true),
                 Ok(Order::Stop) | Err(RecvTimeoutError::Disconnected) => return false,
                 Err(RecvTimeoutError::Timeout) => {
                     self.look_at_inventory(false);
-                    return true;
+                    if uptime() >= due {
+                        return true;
+                    }
                 }
             }
         }
@@ -207,7 +211,7 @@ impl<'a> Sweeps<'a> {
     }
 
     fn look_at_inventory(&mut self, again: bool) {
-        match self.source.look(&self.options.sweeping, again) {
+        match self.source.look(&self.options.sweeping, uptime(), again) {
             Change::None => {}
             Change::Taken => {
                 let hosts = self.source.current().hosts().len();
