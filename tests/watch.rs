@@ -79,8 +79,10 @@ fn every_endpoint_answers_and_is_strict() {
     for path in PATHS {
         let answer = watch.get(path);
         assert_eq!(answer.status, 200, "{path}: {answer:?}");
+        // Browsers keep what has a tag, and ask with it: RFC 9111 §5.2.2.4.
+        let kept = if path == "/api/fleet.json" { "no-cache, private" } else { "no-store" };
         for (header, value) in [
-            ("cache-control", "no-store"),
+            ("cache-control", kept),
             ("x-content-type-options", "nosniff"),
             ("referrer-policy", "no-referrer"),
             ("x-frame-options", "DENY"),
@@ -181,6 +183,7 @@ fn who_polls_gets_the_fleet_once_a_sweep() {
     for same in [tag.clone(), format!("W/{tag}"), format!("\"x\", {tag}"), "*".to_owned()] {
         let again = ask(&same);
         assert_eq!((again.status, again.body.len(), again.header("etag")), (304, 0, tag.as_str()), "{same}");
+        assert_eq!(again.header("cache-control"), "no-cache, private");
     }
     assert_eq!(ask("\"another\"").body, first.body);
     let later =

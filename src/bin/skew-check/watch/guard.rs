@@ -69,7 +69,6 @@ pub(super) async fn guard(
     }
     let headers = response.headers_mut();
     for (name, value) in [
-        (header::CACHE_CONTROL, "no-store"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::X_FRAME_OPTIONS, "DENY"),
         (header::REFERRER_POLICY, "no-referrer"),
@@ -78,6 +77,8 @@ pub(super) async fn guard(
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }
+    // What is asked for again and again may be kept, and is asked for with its tag.
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
     // The page has one of its own.
     headers
         .entry(header::CONTENT_SECURITY_POLICY)

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Router, middleware};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use skewgate::time::LocalClock;
 use skewgate::time::os::OsClock;
@@ -26,6 +26,9 @@ use crate::page;
 /// So many read the history at once: each may hold a table of all hosts.
 const READERS: usize = 2;
 
+/// So many bytes of answers from the history are kept until their readers have taken them. More than that, and those who ask wait.
+const MOST_HELD_BYTES: u32 = 64 << 20;
+
 /// So long others wait for their turn.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -34,12 +37,14 @@ struct Service {
     shared: Arc<Shared>,
     keeper: Arc<Keeper>,
     readers: Arc<Semaphore>,
+    /// One for each byte of [`MOST_HELD_BYTES`].
+    room: Arc<Semaphore>,
     page: Arc<Page>,
 }
 
 /// The page and its policy: the same for everybody, as long as it runs.
 struct Page {
-    document: axum::body::Bytes,
+    document: Bytes,
     policy: HeaderValue,
 }
 
@@ -48,7 +53,9 @@ pub(super) fn router(shared: Arc<Shared>, keeper: Arc<Keeper>, names: Names) -> 
     let policy = HeaderValue::try_from(page::content_security_policy())
         .unwrap_or(HeaderValue::from_static("default-src 'none'"));
     let page = Arc::new(Page { document: page::served().into(), policy });
-    let service = Service { shared, keeper, readers: Arc::new(Semaphore::new(READERS)), page };
+    let readers = Arc::new(Semaphore::new(READERS));
+    let room = Arc::new(Semaphore::new(MOST_HELD_BYTES as usize));
+    let service = Service { shared, keeper, readers, room, page };
     Router::new()
         .route("/", get(index))
         .route("/metrics", get(metrics))
@@ -86,7 +93,8 @@ async fn healthz(State(service): State<Service>) -> Response {
 
 async fn fleet(State(service): State<Service>, headers: HeaderMap) -> Response {
     let Some(shown) = service.shared.shown() else { return Problem::not_yet().into_response() };
-    let tag = [(header::ETAG, shown.tag.clone())];
+    let kept = HeaderValue::from_static("no-cache, private");
+    let tag = [(header::ETAG, shown.tag.clone()), (header::CACHE_CONTROL, kept)];
     if has_it(&headers, &shown.tag) {
         return (StatusCode::NOT_MODIFIED, tag).into_response();
     }
@@ -117,9 +125,61 @@ async fn past(
                 history::host(&service.keeper, stretch, name, *points, known)
             }
         };
-        drop(turn);
-        answer
+        answer.map(|answer| (answer, turn))
     });
-    let body = read.await.map_err(|_| Problem::failed("reading the history ended before it was done"))??;
+    let (body, turn) =
+        read.await.map_err(|_| Problem::failed("reading the history ended before it was done"))??;
+    let body = tokio::time::timeout(PATIENCE, held(body, &service.room)).await;
+    let body = body.ok().flatten().ok_or_else(Problem::busy)?;
+    // Whoever waits for room keeps the turn: else any number of answers would wait with them.
+    drop(turn);
     Ok(([(header::CONTENT_TYPE, "application/json")], Body::from(body)).into_response())
+}
+
+/// An answer that takes its room until the last byte of it is sent, or its reader is gone: a slow one holds it for as long as its
+/// connection lives.
+struct Held {
+    answer: Vec<u8>,
+    _room: OwnedSemaphorePermit,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.answer
+    }
+}
+
+/// Waits for that room; `None` where there never is any.
+async fn held(answer: Vec<u8>, room: &Arc<Semaphore>) -> Option<Bytes> {
+    // One that is larger than all of it is alone.
+    let bytes = u32::try_from(answer.capacity()).unwrap_or(u32::MAX).min(MOST_HELD_BYTES);
+    let room = room.clone().acquire_many_owned(bytes).await.ok()?;
+    Some(Bytes::from_owner(Held { answer, _room: room }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_answer_takes_its_room_until_nobody_has_any_of_it() {
+        let most = MOST_HELD_BYTES as usize;
+        let room = Arc::new(Semaphore::new(most));
+        let answer = vec![b'a'; most / 4];
+        let mut readers = Vec::new();
+        for _ in 0..4 {
+            readers.push(held(answer.clone(), &room).await.unwrap());
+        }
+        assert_eq!(room.available_permits(), 0);
+        let waits = Duration::from_millis(20);
+        assert!(tokio::time::timeout(waits, held(vec![b'b'], &room)).await.is_err(), "there is no room");
+        // As when most of it is sent.
+        let rest = readers.remove(0).split_off(most / 4 - 1);
+        assert!(tokio::time::timeout(waits, held(vec![b'b'], &room)).await.is_err(), "some of it is left");
+        drop(rest);
+        assert_eq!(room.available_permits(), most / 4);
+        drop(readers);
+        assert_eq!(held(vec![b'c'; 2 * most], &room).await.unwrap().len(), 2 * most);
+        assert_eq!(room.available_permits(), most);
+    }
 }
