@@ -301,6 +301,8 @@ fn a_new_inventory_counts_and_a_broken_one_does_not() {
 
     place.write(&Place::inventory(reference.address(), &[fast.address()]));
     watch.wait_until("taken", |watch| states(&watch.json("/api/fleet.json")) == ["skewed"]);
+    // It is shown, and then kept.
+    watch.wait_for_sweeps(1);
     let told = watch.json("/healthz");
     assert_eq!((&told["warnings"], &told["hosts"]), (&Value::Array(vec![]), &1.into()), "{told}");
     assert_eq!(watch.metric("skew_check_watch_inventory_reloads_total"), 2);

@@ -13,7 +13,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
 
-use skewgate::fleet::Report;
+use skewgate::fleet::{Condition, Report, State};
 use skewgate::time::Timestamp;
 
 use crate::output::fleet::prometheus::{self, PREFIX, seconds};
@@ -77,8 +77,10 @@ impl Metrics {
                 drop(metrics.notifications.get_or_create(&Notified { channel, outcome }));
             }
         }
-        for state in skewgate::fleet::State::ALL {
-            drop(metrics.transitions.get_or_create(&To { to: state.name() }));
+        let of_the_fleet = [Condition::Measured, Condition::NoReference, Condition::SweepFailed];
+        let of_hosts = State::ALL.iter().map(|state| Condition::Host(*state)).chain([Condition::Removed]);
+        for condition in of_hosts.chain(of_the_fleet) {
+            drop(metrics.transitions.get_or_create(&To { to: condition.name() }));
         }
         metrics
     }
@@ -127,7 +129,11 @@ impl Metrics {
             "Sweeps that could not be written to the history",
             self.history_errors.clone(),
         );
-        registry.register("transitions", "Changes of hosts to a state", self.transitions.clone());
+        registry.register(
+            "transitions",
+            "Changes that count: what a host or the fleet has become",
+            self.transitions.clone(),
+        );
         registry.register(
             "notifications",
             "What became of telling a webhook or a program of changes",
@@ -177,6 +183,10 @@ mod tests {
             "skew_check_watch_notifications_total{channel=\"webhook\",outcome=\"dropped\"} 1",
             "skew_check_watch_notifications_total{channel=\"command\",outcome=\"failed\"} 0",
             "skew_check_watch_transitions_total{to=\"skewed\"} 0",
+            "skew_check_watch_transitions_total{to=\"removed\"} 0",
+            "skew_check_watch_transitions_total{to=\"measured\"} 0",
+            "skew_check_watch_transitions_total{to=\"no-reference\"} 0",
+            "skew_check_watch_transitions_total{to=\"sweep-failed\"} 0",
             "skew_check_watch_interval_seconds 1.5",
             "skew_check_watch_healthy 1",
         ] {

@@ -71,7 +71,7 @@ pub(super) struct Shared {
 #[derive(Default)]
 struct Health {
     started: SignedDuration,
-    /// When the last sweep began.
+    /// When the last sweep began, or got on.
     beat: SignedDuration,
     sweeps: u64,
     succeeded: Option<(SignedDuration, Timestamp)>,
@@ -202,12 +202,12 @@ impl Shared {
         self.health().standing_error = problem;
     }
 
-    /// A sweep begins.
+    /// A sweep begins, or gets on.
     pub(super) fn beat(&self) {
         self.health().beat = uptime();
     }
 
-    /// Whether sweeps still begin one after the other, whatever they find out.
+    /// Whether sweeps still begin one after the other and get on, whatever they find out.
     pub(super) fn is_moving(&self) -> bool {
         let health = self.health();
         let patience = self.interval.max(health.took).saturating_mul(PATIENCE).max(LEAST_PATIENCE);
@@ -272,5 +272,43 @@ impl Shared {
     /// Nothing in here can be half done when a thread ends in the middle of it.
     fn health(&self) -> MutexGuard<'_, Health> {
         self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_goes_wrong_beside_the_sweeps_is_a_warning_until_it_is_over() {
+        let shared = Shared::new(Duration::from_secs(60), 1);
+        let warnings = || {
+            let health = serde_json::to_value(shared.how_it_is()).unwrap();
+            let warnings = health["warnings"].as_array().unwrap().iter();
+            warnings.map(|one| format!("{}: {}", one["code"], one["detail"])).collect::<Vec<_>>()
+        };
+        assert_eq!(warnings(), [""; 0]);
+        shared.standing_kept(Some("no room".to_owned()));
+        assert_eq!(warnings(), ["\"alarms_not_kept\": \"no room\""]);
+        shared.standing_kept(None);
+        shared.notified(Channel::command, Some("it ended with \u{1b}[2J".to_owned()));
+        shared.notified(Channel::webhook, Some("no answer".to_owned()));
+        shared.notified(Channel::webhook, Some("again none".to_owned()));
+        let both = warnings();
+        assert!(both.len() == 2 && !both.concat().contains('\u{1b}'), "{both:?}");
+        assert_eq!(both[0], "\"notifications_failing\": \"webhook: again none\"");
+        shared.notified(Channel::command, None);
+        assert_eq!(warnings(), [both[0].as_str()]);
+        shared.notified(Channel::webhook, None);
+        assert_eq!(warnings(), [""; 0]);
+    }
+
+    #[test]
+    fn a_sweep_that_gets_on_is_alive_however_long_it_takes() {
+        let shared = Shared::new(Duration::from_secs(1), 1);
+        shared.health().beat = uptime() - SignedDuration::from_secs(601);
+        assert!(!shared.is_moving());
+        shared.beat();
+        assert!(shared.is_moving());
     }
 }

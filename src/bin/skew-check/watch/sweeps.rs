@@ -134,7 +134,9 @@ impl<'a> Sweeps<'a> {
         let inventory = self.source.current().clone();
         let network = Until(self.stopping.clone());
         let options = self.options.sweeping.sweep();
-        match sweep_over(&network, &inventory, &options, &OsClock, &mut |_| {}) {
+        let shared = self.shared.clone();
+        // However long it takes, it is alive as long as it gets on.
+        match sweep_over(&network, &inventory, &options, &OsClock, &mut |_| shared.beat()) {
             Ok(report) => Some(self.found(Arc::new(report))),
             Err(SweepError::Cancelled) => None,
             Err(error) => {
