@@ -114,7 +114,10 @@ fn every_endpoint_answers_and_is_strict() {
         (&"skew-check/fleet/1".into(), "application/json")
     );
 
-    let metrics = watch.get("/metrics");
+    assert_eq!(watch.get("/metrics").header("content-type"), "text/plain; version=0.0.4; charset=utf-8");
+    let accept = "Accept: application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3";
+    let head = format!("GET /metrics HTTP/1.1\r\nHost: localhost\r\n{accept}\r\n");
+    let metrics = request(watch.address(), &head);
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     assert_eq!(metrics.header("content-type"), kind);
     let page = metrics.text();

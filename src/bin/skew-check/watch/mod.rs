@@ -11,6 +11,7 @@
 //! log.rs, systemd.rs
 //! ```
 
+mod classic;
 mod guard;
 mod history;
 mod log;

@@ -20,7 +20,7 @@ use super::history::Keeper;
 use super::problem::Problem;
 use super::query::{self, Wanted};
 use super::state::Shared;
-use super::{history, json, metrics};
+use super::{classic, history, json, metrics};
 use crate::page;
 
 /// So many read the history at once: each may hold a table of all hosts.
@@ -76,13 +76,28 @@ async fn index(State(service): State<Service>) -> Response {
     (headers, page.document.clone()).into_response()
 }
 
-async fn metrics(State(service): State<Service>) -> Response {
+/// OpenMetrics for who asks for it, as Prometheus does.
+async fn metrics(State(service): State<Service>, headers: HeaderMap) -> Response {
     let shown = service.shared.shown();
     let healthy = service.shared.how_it_is().is_well();
     match service.shared.metrics.page(shown.as_ref().map(|shown| &shown.metrics), healthy) {
-        Ok(page) => ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], page).into_response(),
+        Ok(page) if accepts(&headers, "application/openmetrics-text") => {
+            ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], page).into_response()
+        }
+        Ok(page) => {
+            let page = classic::classic(&String::from_utf8_lossy(&page));
+            ([(header::CONTENT_TYPE, classic::CONTENT_TYPE)], page).into_response()
+        }
         Err(error) => Problem::failed(&error.to_string()).into_response(),
     }
+}
+
+fn accepts(headers: &HeaderMap, kind: &str) -> bool {
+    headers
+        .get_all(header::ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .any(|value| value.contains(kind))
 }
 
 async fn healthz(State(service): State<Service>) -> Response {
