@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use axum::body::Bytes;
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
@@ -97,15 +96,14 @@ impl Metrics {
         self.last_success.set(seconds(skewgate::time::SignedDuration::from_nanos(at.as_unix_nanos())));
     }
 
-    /// The whole page: those of the last sweep, which were written when it ended, and these. Only the few that are here are
+    /// The end of the page, behind the metrics of the last sweep, which were written when it ended: only the few that are here are
     /// written for each who asks, however many hosts there are.
-    pub(super) fn page(&self, sweep: Option<&Bytes>, healthy: bool) -> Result<Bytes, std::fmt::Error> {
+    pub(super) fn page_end(&self, healthy: bool) -> Result<String, std::fmt::Error> {
         self.healthy.set(i64::from(healthy));
         let mut page = String::with_capacity(4096);
         encode_registry(&mut page, &self.registry())?;
         encode_eof(&mut page)?;
-        let sweep = sweep.map_or(&[][..], |sweep| sweep);
-        Ok([sweep, page.as_bytes()].concat().into())
+        Ok(page)
     }
 
     fn registry(&self) -> Registry {
@@ -161,10 +159,10 @@ impl Metrics {
 }
 
 /// The metrics of a sweep, as they are shown until the next.
-pub(super) fn of_sweep(report: &Arc<Report>) -> io::Result<Bytes> {
+pub(super) fn of_sweep(report: &Arc<Report>) -> io::Result<String> {
     let mut text = Vec::new();
     prometheus::print_sweep(&mut text, report.clone())?;
-    Ok(text.into())
+    String::from_utf8(text).map_err(io::Error::other)
 }
 
 #[cfg(test)]
@@ -175,10 +173,8 @@ mod tests {
     fn counters_are_there_before_they_count() {
         let metrics = Metrics::new(Duration::from_millis(1_500));
         metrics.notified(Channel::webhook, Outcome::dropped);
-        let page = metrics.page(Some(&Bytes::from_static(b"skew_check_hosts 1\n")), true).unwrap();
-        let page = std::str::from_utf8(&page).unwrap();
+        let page = metrics.page_end(true).unwrap();
         for line in [
-            "skew_check_hosts 1",
             "skew_check_watch_sweeps_total 0",
             "skew_check_watch_notifications_total{channel=\"webhook\",outcome=\"dropped\"} 1",
             "skew_check_watch_notifications_total{channel=\"command\",outcome=\"failed\"} 0",

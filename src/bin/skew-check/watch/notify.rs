@@ -165,3 +165,50 @@ impl Waiting {
         self.owed.documents.fetch_sub(1, Ordering::AcqRel);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use skewgate::fleet::{Alarms, Transition};
+    use skewgate::time::Timestamp;
+
+    use super::*;
+
+    fn transition() -> Transition {
+        let mut alarms = Alarms::new(std::num::NonZeroU32::MIN);
+        alarms.judge_failure(Timestamp::from_unix_nanos(1)).unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_is_owed_is_what_nobody_has_taken_or_refused() {
+        let shared = Arc::new(Shared::new(Duration::from_secs(60), 1));
+        let mut notifier = Notifier { queues: Vec::new(), shared, owed: Arc::default() };
+        let mut waiting = notifier.queue(Channel::webhook);
+        let tell = || {
+            let document = Document::new(&[transition()], Timestamp::from_unix_nanos(1), None);
+            notifier.tell(document.unwrap());
+        };
+        let owed = notifier.owed().clone();
+        assert!(owed.is_told());
+        for _ in 0..QUEUE {
+            tell();
+        }
+        assert!(!owed.is_told() && !owed.has_dropped());
+        tell();
+        assert!(owed.has_dropped(), "there was no room");
+        for place in 0..QUEUE {
+            assert!(!owed.is_told(), "{place}");
+            let document = waiting.next().await.unwrap();
+            waiting.failed(&document, "not yet");
+            assert!(!owed.is_told(), "{place}");
+            match place % 2 {
+                0 => waiting.delivered(),
+                _ => waiting.refused(&document, "never"),
+            }
+        }
+        assert!(owed.is_told() && owed.has_dropped());
+        owed.forget_dropped();
+        assert!(owed.is_told() && !owed.has_dropped());
+    }
+}

@@ -1,6 +1,9 @@
 //! What is served, and how it is answered.
 
+use std::convert::Infallible;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
@@ -10,6 +13,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Router, middleware};
+use hyper::body::{Frame, SizeHint};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use skewgate::time::LocalClock;
@@ -80,13 +84,16 @@ async fn index(State(service): State<Service>) -> Response {
 async fn metrics(State(service): State<Service>, headers: HeaderMap) -> Response {
     let shown = service.shared.shown();
     let healthy = service.shared.how_it_is().is_well();
-    match service.shared.metrics.page(shown.as_ref().map(|shown| &shown.metrics), healthy) {
-        Ok(page) if accepts(&headers, "application/openmetrics-text") => {
-            ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], page).into_response()
-        }
-        Ok(page) => {
-            let page = classic::classic(&String::from_utf8_lossy(&page));
-            ([(header::CONTENT_TYPE, classic::CONTENT_TYPE)], page).into_response()
+    let open = accepts(&headers, "application/openmetrics-text");
+    let of_sweep = shown.map(|shown| if open { shown.metrics.clone() } else { shown.classic.clone() });
+    match service.shared.metrics.page_end(healthy) {
+        Ok(end) => {
+            let (kind, end) = match open {
+                true => (metrics::CONTENT_TYPE, end),
+                false => (classic::CONTENT_TYPE, classic::classic(&end)),
+            };
+            let page = Body::new(Parts([of_sweep.unwrap_or_default(), end.into()]));
+            ([(header::CONTENT_TYPE, kind)], page).into_response()
         }
         Err(error) => Problem::failed(&error.to_string()).into_response(),
     }
@@ -151,6 +158,30 @@ async fn past(
     Ok(([(header::CONTENT_TYPE, "application/json")], Body::from(body)).into_response())
 }
 
+/// A body of two parts, of which nothing is copied: all who read what a sweep found have the same bytes.
+struct Parts([Bytes; 2]);
+
+impl hyper::body::Body for Parts {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let next = self.0.iter_mut().find(|part| !part.is_empty()).map(std::mem::take);
+        Poll::Ready(next.map(|part| Ok(Frame::data(part))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.iter().all(Bytes::is_empty)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.0.iter().map(|part| part.len() as u64).sum())
+    }
+}
+
 /// An answer that takes its room until the last byte of it is sent, or its reader is gone: a slow one holds it for as long as its
 /// connection lives.
 struct Held {
@@ -175,6 +206,16 @@ async fn held(answer: Vec<u8>, room: &Arc<Semaphore>) -> Option<Bytes> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_body_of_two_parts_is_the_one_behind_the_other() {
+        for (one, other) in [("", ""), ("", "b"), ("a", ""), ("aa", "b")] {
+            let parts = Parts([one, other].map(Bytes::from));
+            let length = hyper::body::Body::size_hint(&parts).exact();
+            let read = axum::body::to_bytes(Body::new(parts), 10).await.unwrap();
+            assert_eq!((read.len() as u64, &*read), (length.unwrap(), [one, other].concat().as_bytes()));
+        }
+    }
 
     #[tokio::test]
     async fn an_answer_takes_its_room_until_nobody_has_any_of_it() {

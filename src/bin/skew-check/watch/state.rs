@@ -14,6 +14,7 @@ use skewgate::fleet::{Inventory, Report};
 use skewgate::time::os::OsClock;
 use skewgate::time::{LocalClock, SignedDuration, Timestamp};
 
+use super::classic::classic;
 use super::metrics::{self, Channel, Metrics};
 use crate::fleet::Finding;
 use crate::output::{fleet as output, harmless};
@@ -33,6 +34,8 @@ pub(super) fn uptime() -> SignedDuration {
 pub(super) struct Shown {
     pub(super) fleet: Bytes,
     pub(super) metrics: Bytes,
+    /// The same, for who doesn't ask for OpenMetrics.
+    pub(super) classic: Bytes,
     /// Changes with every sweep, and with every start.
     pub(super) tag: HeaderValue,
     inventory: Arc<Inventory>,
@@ -49,10 +52,12 @@ impl Shown {
         let report = &finding.report;
         let mut fleet = Vec::new();
         output::json::print(&mut fleet, finding)?;
+        let metrics = metrics::of_sweep(report)?;
         let tag = format!("\"{:x}-{generation:x}\"", report.measured_at.as_unix_nanos());
         Ok(Self {
             fleet: fleet.into(),
-            metrics: metrics::of_sweep(report)?,
+            classic: classic(&metrics).into(),
+            metrics: metrics.into(),
             tag: HeaderValue::try_from(tag).map_err(io::Error::other)?,
             inventory: report.inventory.clone(),
         })
