@@ -533,6 +533,9 @@ fn nobody_who_is_slow_to_hear_delays_a_sweep() {
     let deaf = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/", deaf.local_addr().unwrap());
     let watch = place.watch(&[
+        // Longer than a sweep takes on a machine that does much else.
+        "--every",
+        "3s",
         "--confirm",
         "1",
         "--webhook",
