@@ -486,6 +486,105 @@ fn nothing_is_accepted_at_a_new_primary_that_was_decided_at_the_old_one() {
     });
 }
 
+/// The servers that the store knows, as the one says that has what holds for the whole store.
+fn known(server: &RedisServer) -> String {
+    server.cli(&["HKEYS", "skewgate:\u{1}store"])
+}
+
+fn identity(server: &RedisServer) -> String {
+    let said = server.cli(&["INFO", "replication"]);
+    said.lines().find_map(|line| line.trim().strip_prefix("master_replid:")).unwrap().to_owned()
+}
+
+/// Two processes meet the second server; only one of them hears that it was settled, and the third takes over.
+#[test]
+#[ignore = "needs redis-server: ./tests/run"]
+fn a_server_that_is_no_more_does_not_become_known_again() {
+    let first = RedisServer::durable();
+    let (second, third) = (first.replica(DURABLE), first.replica(DURABLE));
+    let relay = TcpRelay::to(first.address(), 1);
+    run(async {
+        let [late, prompt] = [patient(&url(relay.address())), patient(&url(relay.address()))];
+        let (late, prompt) = (late.connect().await.unwrap(), prompt.connect().await.unwrap());
+        assert_eq!(write(&late, enrol()).await, Written::Done);
+        first.wait_for(&["WAIT", "2", "1000"], "2");
+        third.cli(&["REPLICAOF", "127.0.0.1", &second.address().port().to_string()]);
+        promote(&second);
+        third.wait_for(&["INFO", "replication"], "master_link_status:up");
+        relay.lead_to(second.address());
+        relay.cut_all();
+        assert!(load(&late).await.replaced.is_some());
+        assert!(load(&prompt).await.replaced.is_some());
+        prompt.set_not_before(NOW).await.unwrap();
+        assert_eq!(load(&prompt).await.replaced, None);
+        assert!(known(&second).contains(&identity(&second)));
+        second.wait_for(&["WAIT", "1", "1000"], "1");
+        let gone = identity(&second);
+        promote(&third);
+        relay.lead_to(third.address());
+        relay.cut_all();
+        assert!(load(&late).await.replaced.is_some());
+        late.set_not_before(NOW).await.unwrap();
+        assert_eq!((load(&late).await.replaced, load(&prompt).await.replaced), (None, None));
+        let known = known(&third);
+        assert!(known.contains(&identity(&third)) && !known.contains(&gone), "{known} {gone}");
+    });
+}
+
+/// What was declared was answered by a server alone, which died; another process, that has never heard of it, settles for less.
+#[test]
+#[ignore = "needs redis-server: ./tests/run"]
+fn what_was_declared_restored_is_not_lost_with_a_server() {
+    let later = |seconds| NOW + SignedDuration::from_secs(seconds);
+    let primary = RedisServer::durable();
+    let replica = primary.replica(DURABLE);
+    let relay = TcpRelay::to(primary.address(), 1);
+    run(async {
+        let open = || async { patient(&url(relay.address())).connect().await.unwrap() };
+        let (declarer, witness, stranger) = (open().await, open().await, open().await);
+        assert_eq!(write(&declarer, enrol()).await, Written::Done);
+        assert_eq!((load(&declarer).await.replaced, load(&stranger).await.replaced), (None, None));
+        primary.wait_for(&["WAIT", "1", "1000"], "1");
+        replica.cli(&["REPLICAOF", "127.0.0.1", "1"]);
+        declarer.set_not_before(later(300)).await.unwrap();
+        assert_eq!(load(&witness).await.not_before, Some(later(300)));
+        promote(&replica);
+        relay.lead_to(replica.address());
+        relay.cut_all();
+        let loaded = load(&declarer).await;
+        let lost = (Some(Replaced::Restored), Some(later(300)));
+        assert_eq!(
+            (loaded.replaced, loaded.not_before),
+            lost,
+            "its last write is there, the declaration isn't"
+        );
+        assert!(load(&stranger).await.replaced.is_some());
+        stranger.set_not_before(NOW).await.unwrap();
+        assert_eq!(load(&stranger).await.not_before, Some(NOW));
+        for store in [&declarer, &witness] {
+            let loaded = load(store).await;
+            assert_eq!((loaded.replaced, loaded.not_before), lost, "though the server is known by now");
+        }
+        let late = decided(&witness, "ada", accept(11)).await.unwrap();
+        assert_eq!(
+            witness.write(&key("ada"), late).await.unwrap(),
+            Written::Refused,
+            "it isn't written down"
+        );
+        witness.set_not_before(later(1)).await.unwrap();
+        for store in [&declarer, &witness, &stranger] {
+            let loaded = load(store).await;
+            assert_eq!((loaded.replaced, loaded.not_before), (None, Some(later(300))));
+        }
+        // What was set by this process, and seen by no load of it.
+        declarer.set_not_before(later(600)).await.unwrap();
+        replica.cli(&["HDEL", "skewgate:\u{1}store", "not_before"]);
+        assert_eq!(load(&declarer).await.replaced, Some(Replaced::Restored));
+        declarer.set_not_before(NOW).await.unwrap();
+        assert_eq!(load(&stranger).await.not_before, Some(later(600)));
+    });
+}
+
 // --- The network ---------------------------------------------------------------------------------------------------
 
 #[test]
@@ -767,6 +866,99 @@ fn a_node_that_was_restarted_is_noticed_for_its_own_slots_and_settled_for_all() 
                 );
             }
         }
+    });
+}
+
+/// The node that has what holds for the whole store, and a token that another one has.
+fn apart(cluster: &RedisCluster) -> (&RedisServer, String) {
+    let has = |node: &&RedisServer| node.cli(&["HGET", "skewgate:\u{1}store", "format"]).trim() == "1";
+    let node = cluster.nodes.iter().find(has).unwrap();
+    let elsewhere = |name: &String| node.cli(&["GET", &format!("skewgate:{name}")]).contains("MOVED");
+    (node, (0..).map(|number| format!("token {number}")).find(elsewhere).unwrap())
+}
+
+/// The script waits at its node while the store is declared restored at another one.
+#[test]
+#[ignore = "needs redis-server: ./tests/run"]
+fn nothing_is_accepted_in_a_cluster_after_it_was_declared_restored() {
+    let cluster = RedisCluster::new(DURABLE);
+    run(async {
+        let store = Arc::new(patient(&cluster.url()).connect().await.unwrap());
+        let other = patient(&cluster.url()).connect().await.unwrap();
+        let (node, name) = apart(&cluster);
+        assert_eq!(store.write(&key(&name), enrol()).await.unwrap(), Written::Done);
+        assert_eq!(put(&store, &name, accept(11)).await.unwrap(), Written::Done);
+        let late = decided(&store, &name, accept(12)).await.unwrap();
+        let paused = || cluster.nodes.iter().filter(|paused| paused.address() != node.address());
+        for paused in paused() {
+            paused.cli(&["CLIENT", "PAUSE", "15000", "WRITE"]);
+        }
+        let writing = tokio::spawn({
+            let (store, name) = (store.clone(), name.clone());
+            async move { store.write(&key(&name), late).await }
+        });
+        // Long enough to be asked beside it.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(!writing.is_finished(), "it is held up");
+        other.set_not_before(NOW).await.unwrap();
+        for paused in paused() {
+            paused.cli(&["CLIENT", "UNPAUSE"]);
+        }
+        let written = writing.await.unwrap();
+        assert!(
+            matches!(&written, Err(StoreError::Failed { source, .. }) if source.to_string().contains("declared restored")),
+            "{written:?}"
+        );
+        assert_eq!(watermark(&store.load(&key(&name)).await.unwrap()), Some(12), "its code is used");
+        assert_eq!(put(&store, &name, accept(13)).await.unwrap(), Written::Done);
+    });
+}
+
+/// A process has met a node that another one has settled and that has started anew since; a third node is down, so that nobody
+/// can say who is there.
+#[test]
+#[ignore = "needs redis-server: ./tests/run"]
+fn a_node_that_is_no_more_does_not_become_known_again_while_another_is_down() {
+    let mut cluster = RedisCluster::new(DURABLE);
+    run(async {
+        let open = || async {
+            let builder =
+                cluster.nodes.iter().fold(patient(&cluster.url()), |some, node| some.node(&node.url()));
+            builder.connect().await.unwrap()
+        };
+        let (late, prompt) = (open().await, open().await);
+        let (node, name) = apart(&cluster);
+        let marked = node.address();
+        let key = key(&name);
+        assert_eq!(late.write(&key, enrol()).await.unwrap(), Written::Done);
+        let holds = |node: &RedisServer| node.cli(&["EXISTS", &format!("skewgate:{name}")]).trim() == "1";
+        let at = cluster.nodes.iter().position(holds).unwrap();
+        let place = cluster.nodes.iter().position(|node| node.address() == marked).unwrap();
+        let restart = |cluster: &mut RedisCluster| {
+            tokio::task::block_in_place(|| {
+                cluster.nodes[at].restart();
+                for node in &cluster.nodes {
+                    node.wait_for(&["CLUSTER", "INFO"], "cluster_state:ok");
+                }
+            });
+        };
+        restart(&mut cluster);
+        let gone = identity(&cluster.nodes[at]);
+        assert!(late.load(&key).await.unwrap().replaced.is_some());
+        assert!(prompt.load(&key).await.unwrap().replaced.is_some());
+        prompt.set_not_before(NOW).await.unwrap();
+        assert_eq!(late.load(&key).await.unwrap().replaced, None, "it hears of it");
+        restart(&mut cluster);
+        while prompt.load(&key).await.map_or(true, |loaded| loaded.replaced.is_none()) {}
+        prompt.set_not_before(NOW).await.unwrap();
+        assert!(!known(&cluster.nodes[place]).contains(&gone));
+        for node in &cluster.nodes {
+            node.cli(&["CONFIG", "SET", "cluster-require-full-coverage", "no"]);
+        }
+        cluster.nodes[3 - at - place].kill();
+        while late.set_not_before(NOW).await.is_err() {}
+        let known = known(&cluster.nodes[place]);
+        assert!(known.contains(&identity(&cluster.nodes[at])) && !known.contains(&gone), "{known} {gone}");
     });
 }
 

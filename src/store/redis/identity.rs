@@ -4,17 +4,19 @@
 //! a server with a known one has every write that was answered under it. It is read after the row, in the same round trip. If it is
 //! known then, the row came from that primary.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use ::redis::Value;
+use ::redis::{Value, pipe};
 
 use crate::otp::TimeStep;
 use crate::store::{Change, Row, StoreError};
 use crate::time::Timestamp;
 use crate::token::{Bucket, TokenKey};
 
-use super::failed;
+use super::deadline::Deadline;
+use super::topology::Repeat;
+use super::{RedisStore, exactly, failed, row};
 
 /// The replication id in an answer to `INFO replication`.
 ///
@@ -90,8 +92,11 @@ impl Evidence {
 /// What this process has learned about the servers.
 #[derive(Default)]
 pub(super) struct Memory {
-    /// Unknown identities that were met and reported: known once `set_not_before` was called.
-    pub(super) reported: HashSet<String>,
+    /// Unknown identities that were met and reported: known once `set_not_before` was called. True where another node sent us
+    /// on to it for a slot that it doesn't have yet.
+    pub(super) reported: HashMap<String, bool>,
+    /// The latest that was seen, or set with an answer.
+    pub(super) not_before: Option<Timestamp>,
     written: u64,
     /// By the address of a server.
     writes: HashMap<Arc<str>, Writes>,
@@ -122,9 +127,13 @@ impl Memory {
         self.written
     }
 
-    /// How many writes there were.
-    pub(super) const fn count(&self) -> u64 {
-        self.written
+    /// How many writes there were, and the latest `not_before`.
+    pub(super) const fn so_far(&self) -> (u64, Option<Timestamp>) {
+        (self.written, self.not_before)
+    }
+
+    pub(super) fn remember(&mut self, not_before: Option<Timestamp>) {
+        self.not_before = self.not_before.max(not_before);
     }
 
     pub(super) fn keep(&mut self, address: &Arc<str>, evidence: Evidence) {
@@ -161,5 +170,27 @@ impl Memory {
         let waiting = all().flat_map(|writes| [&writes.first, &writes.last]).flatten();
         let waiting = waiting.filter(|evidence| is_there(evidence.slot));
         std::iter::once(newest).chain(waiting).cloned().collect()
+    }
+}
+
+impl RedisStore {
+    /// Whether the newest writes of this process that should be at a node are there.
+    pub(super) async fn has_last_writes(
+        &self,
+        address: &str,
+        deadline: Deadline,
+    ) -> Result<bool, StoreError> {
+        let is_there = |slot| self.topology.node_of(slot).is_some_and(|node| *node.address == *address);
+        let evidence = self.memory().should_be_there(is_there);
+        for write in &evidence {
+            let mut get = pipe();
+            get.cmd("GET").arg(self.key(&write.key));
+            let answer = self.topology.ask(write.slot, &get, Repeat::Harmless, deadline).await?;
+            let [account] = exactly(answer.values)?;
+            if *answer.node.address != *address || !write.is_in(&row(account, &write.key)?) {
+                return Ok(false);
+            }
+        }
+        Ok(!evidence.is_empty())
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! An account (a guess budget and the tokens on it) is one key, so its parts change together and are in one hash slot of a Cluster,
 //! whatever braces a name has. Every change is a script, which the server runs as one atomic step. A login takes two round trips: one
-//! that loads, one that writes. No key ever expires.
+//! that loads, one that writes; in a Cluster three. No key ever expires.
 //!
 //! ```no_run
 //! use skewgate::store::RedisStore;
@@ -39,6 +39,9 @@
 //!   need the next one. The same happens where slots of a Cluster move to a node that is new, and where a primary has
 //!   been without any replica for an hour (`repl-backlog-ttl`).
 //!
+//! Each process also remembers the latest `not_before` that it has seen or set. Where a failover has lost that, a load says
+//! [restored](Replaced::Restored), and what is set next is no earlier. A process that was started since, or had never heard of it, can't know.
+//!
 //! It doesn't notice single keys that somebody writes back (`RESTORE`), or one emptied node of a Cluster: whoever does the former calls
 //! [`set_not_before`](StateStore::set_not_before); after the latter tokens aren't enrolled.
 //!
@@ -46,6 +49,8 @@
 //!
 //! Found out by itself; one address is enough. What holds for the whole store (`not_before`, and who the nodes are) is one key, read beside the
 //! account, at the same time: at each load, never from a copy, since a `not_before` that one process hasn't heard of lets used codes in.
+//! An acceptance or a renewal asks for it once more after it was written, which is a third round trip in a Cluster: where it has changed, or another
+//! primary took over, the attempt is refused and its code is used.
 //! While the node that has it is down nobody logs in; but neither would they at any other: a Cluster answers to
 //! nothing while a slot is uncovered, by its default.
 //!
@@ -61,6 +66,7 @@ mod deadline;
 mod durability;
 mod error;
 mod identity;
+mod marker;
 mod node;
 mod scan;
 mod script;
@@ -71,7 +77,6 @@ pub use builder::RedisBuilder;
 pub use durability::Loss;
 pub use error::RedisConnectError;
 
-use std::collections::HashMap;
 use std::error::Error;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -86,9 +91,10 @@ use super::{Change, Loaded, Replaced, Row, StateStore, StoreError, StoreFuture, 
 use account::Account;
 use deadline::Deadline;
 use identity::{Evidence, Memory, lineage, of_primary};
+use marker::Marker;
 use node::Node;
 use script::{Script, Scripts};
-use topology::{Repeat, Topology, first};
+use topology::{Repeat, Topology};
 
 const NAME: &str = "redis";
 
@@ -167,7 +173,8 @@ impl RedisStore {
 
     async fn load_now(&self, key: &TokenKey) -> Result<Loaded, StoreError> {
         let deadline = Deadline::after(self.deadline);
-        let count = self.memory().count();
+        // As of now: what another task of this process learns meanwhile may be later than what this one is told.
+        let (count, remembered) = self.memory().so_far();
         let account = self.key(key);
         let (mut marker_of, mut get, mut info) = (Cmd::new(), Cmd::new(), Cmd::new());
         marker_of.arg("HGETALL").arg(&self.marker);
@@ -184,27 +191,32 @@ impl RedisStore {
             let (answer, marker) = (answer?, marker?);
             let [account, its] = exactly(answer.values)?;
             let [holds, marks] = exactly(marker.values)?;
-            (account, holds, vec![(answer.node, its), (marker.node, marks)])
+            (account, holds, vec![(answer.node, answer.asked, its), (marker.node, marker.asked, marks)])
         } else {
             let commands = all([&marker_of, &get, &info]);
             let answer = self.topology.ask(0, &commands, Repeat::Harmless, deadline).await?;
             let [marker, account, its] = exactly(answer.values)?;
-            (account, marker, vec![(answer.node, its)])
+            (account, marker, vec![(answer.node, answer.asked, its)])
         };
         let marker = Marker::read(marker)?;
         let (mut unknown, mut row_from) = (Vec::new(), None);
-        for (node, info) in nodes {
+        for (node, asked, info) in nodes {
             let identity = of_primary(info, &node.address)?;
             // The first one is who has the account.
             row_from = row_from.or(Some(lineage(&identity)?));
             if marker.nodes.contains(&identity) {
-                self.memory().confirm(&node.address, count);
+                let mut memory = self.memory();
+                // Somebody else has settled it.
+                memory.reported.remove(&identity);
+                memory.confirm(&node.address, count);
             } else {
-                self.memory().reported.insert(identity);
+                self.memory().reported.insert(identity, asked);
                 unknown.push(node.address.clone());
             }
         }
-        let replaced = if !marker.exists {
+        self.memory().remember(marker.not_before);
+        // It never goes back: where it has, what was answered is lost, also if it was settled meanwhile by somebody who can't know that.
+        let replaced = if !marker.exists || marker.not_before < remembered {
             Some(Replaced::Restored)
         } else if unknown.is_empty() {
             None
@@ -217,24 +229,8 @@ impl RedisStore {
             }
             Some(worst)
         };
-        let (row, not_before) = (row(account, key)?, marker.not_before);
+        let (row, not_before) = (row(account, key)?, marker.not_before.max(remembered));
         Ok(Loaded { row, not_before, lineage: row_from.unwrap_or_default(), replaced })
-    }
-
-    /// Whether the newest writes of this process that should be at a node are there.
-    async fn has_last_writes(&self, address: &str, deadline: Deadline) -> Result<bool, StoreError> {
-        let is_there = |slot| self.topology.node_of(slot).is_some_and(|node| *node.address == *address);
-        let evidence = self.memory().should_be_there(is_there);
-        for write in &evidence {
-            let mut get = pipe();
-            get.cmd("GET").arg(self.key(&write.key));
-            let answer = self.topology.ask(write.slot, &get, Repeat::Harmless, deadline).await?;
-            let [account] = exactly(answer.values)?;
-            if *answer.node.address != *address || !write.is_in(&row(account, &write.key)?) {
-                return Ok(false);
-            }
-        }
-        Ok(!evidence.is_empty())
     }
 
     async fn write_now(&self, key: &TokenKey, change: Change) -> Result<Written, StoreError> {
@@ -248,17 +244,11 @@ impl RedisStore {
             Some(_) if !self.topology.is_cluster => {
                 self.run(script, slot, &[&account, &self.marker], &arguments, deadline).await?
             }
-            // Another node has that, perhaps: asked at the same time.
+            // Another node has that, perhaps: asked afterwards, since what is unchanged then was so at the write.
             Some(seen) => {
-                let keys: [&[u8]; 1] = [&account];
-                let run = self.run(script, slot, &keys, &arguments, deadline);
-                let (ran, not_before) = join(run, self.not_before(deadline)).await;
-                if not_before? != seen.not_before {
-                    return Err(failed(
-                        "the store was declared restored while this was written: what was decided before doesn't count",
-                    ));
-                }
-                ran?
+                let ran = self.run(script, slot, &[&account], &arguments, deadline).await?;
+                self.check_unchanged(seen, deadline).await?;
+                ran
             }
         };
         let (written, full_at) = match value {
@@ -277,37 +267,6 @@ impl RedisStore {
             }
         }
         Ok(written)
-    }
-
-    async fn not_before(&self, deadline: Deadline) -> Result<Option<Timestamp>, StoreError> {
-        let mut get = pipe();
-        get.cmd("HGET").arg(&self.marker).arg("not_before");
-        let answer = self.topology.ask(self.slot(&self.marker), &get, Repeat::Harmless, deadline).await?;
-        let bytes: Option<Vec<u8>> = first(answer.values)?;
-        bytes.map(|bytes| account::moment(&bytes)).transpose().map_err(corrupt)
-    }
-
-    async fn settle(&self, moment: Timestamp) -> Result<(), StoreError> {
-        let deadline = Deadline::after(self.deadline);
-        // Only what was reported before `moment` was chosen: who takes over now is reported anew.
-        let reported: Vec<_> = self.memory().reported.iter().cloned().collect();
-        let mut arguments =
-            vec![account::signed(moment.as_unix_nanos()).to_vec(), reported.len().to_string().into_bytes()];
-        arguments.extend(reported.iter().map(|identity| identity.clone().into_bytes()));
-        // Those that are no more needn't be known. Where a node can't be asked, all stay.
-        if let Ok(present) = self.identities(deadline.share(2)).await {
-            arguments.extend(present.into_iter().map(String::into_bytes));
-        }
-        self.run(&self.scripts.settle, self.slot(&self.marker), &[&self.marker], &arguments, deadline)
-            .await?;
-        let mut memory = self.memory();
-        for identity in &reported {
-            memory.reported.remove(identity);
-        }
-        if !reported.is_empty() {
-            memory.forget_writes();
-        }
-        Ok(())
     }
 
     /// Runs a script that writes, and waits until its write counts.
@@ -373,28 +332,6 @@ impl RedisStore {
     }
 }
 
-/// What holds for the whole store.
-struct Marker {
-    exists: bool,
-    not_before: Option<Timestamp>,
-    nodes: Vec<String>,
-}
-
-impl Marker {
-    fn read(value: Value) -> Result<Self, StoreError> {
-        let fields: HashMap<String, Vec<u8>> = read(value)?;
-        match fields.get("format") {
-            None if fields.is_empty() => {}
-            Some(format) if format == b"1" => {}
-            _ => return Err(corrupt("what holds for the whole store is of an unknown format")),
-        }
-        let not_before = fields.get("not_before").map(|bytes| account::moment(bytes)).transpose();
-        let nodes =
-            fields.keys().filter_map(|field| field.strip_prefix("node:")).map(str::to_owned).collect();
-        Ok(Self { exists: !fields.is_empty(), not_before: not_before.map_err(corrupt)?, nodes })
-    }
-}
-
 fn row(account: Value, key: &TokenKey) -> Result<Row, StoreError> {
     let bytes: Option<Vec<u8>> = read(account)?;
     let Some(bytes) = bytes else { return Ok(Row::default()) };
@@ -441,7 +378,7 @@ impl StateStore for RedisStore {
         Box::pin(self.load_now(key))
     }
 
-    /// One script, and what waits for replicas, in one round trip.
+    /// One script, and what waits for replicas, in one round trip; in a Cluster, acceptances and renewals take another one.
     fn write<'a>(&'a self, key: &'a TokenKey, change: Change) -> StoreFuture<'a, Written> {
         Box::pin(self.write_now(key, change))
     }

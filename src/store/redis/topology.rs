@@ -39,6 +39,8 @@ type Range = (RangeInclusive<u16>, Arc<Node>);
 pub(super) struct Answer {
     pub(super) node: Arc<Node>,
     pub(super) values: Vec<Value>,
+    /// Another node sent us on, since the slot is being moved.
+    pub(super) asked: bool,
 }
 
 /// Whether commands may be sent once more when their connection is lost.
@@ -126,11 +128,12 @@ impl Topology {
     ) -> Result<Answer, StoreError> {
         let (mut sent_on, mut asking, mut redirections, mut broken) = (None, false, 0, false);
         loop {
+            let asked = std::mem::take(&mut asking);
             let node = match sent_on.take() {
                 Some(node) => node,
                 None => self.find(slot, deadline).await?,
             };
-            let said = if std::mem::take(&mut asking) {
+            let said = if asked {
                 node.ask(&with_asking(commands), deadline)
                     .await
                     .map(|values| values.into_iter().skip(1).collect())
@@ -151,7 +154,7 @@ impl Topology {
                     }
                 }
             };
-            let Some(redirection) = redirection(&values) else { return Ok(Answer { node, values }) };
+            let Some(redirection) = redirection(&values) else { return Ok(Answer { node, values, asked }) };
             match redirection {
                 Redirection::Later => {
                     self.stale.store(self.is_cluster, Ordering::Relaxed);
@@ -175,11 +178,14 @@ impl Topology {
     }
 
     async fn find(&self, slot: u16, deadline: Deadline) -> Result<Arc<Node>, StoreError> {
-        if self.stale.load(Ordering::Relaxed) {
-            self.read(deadline).await?;
-        }
+        self.refresh(deadline).await?;
         self.node_of(slot)
             .ok_or_else(|| failed(format!("no node has the hash slot {slot}: see CLUSTER SLOTS")))
+    }
+
+    /// Reads who has which slots, if that may have changed.
+    pub(super) async fn refresh(&self, deadline: Deadline) -> Result<(), StoreError> {
+        if self.stale.load(Ordering::Relaxed) { self.read(deadline).await } else { Ok(()) }
     }
 
     /// Reads who has which slots from the first node that knows.

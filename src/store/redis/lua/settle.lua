@@ -1,5 +1,5 @@
 -- KEYS[1]: what holds for the whole store. ARGV: a moment, 8 bytes as in an account; how many identities of nodes are known from
--- now on, and these; then, if any, the identities that all nodes have now: what is known besides is forgotten.
+-- now on, and these; then, if any, the identities that all nodes have now: what is known besides is forgotten, also of the former.
 local function later(a, b)
     for at = 1, 8 do
         local x, y = string.byte(a, at), string.byte(b, at)
@@ -14,6 +14,9 @@ if not moment or later(ARGV[1], moment) then
 end
 redis.call('HSET', KEYS[1], 'format', '1')
 local known = tonumber(ARGV[2])
+for at = 3, known + 2 do
+    redis.call('HSET', KEYS[1], 'node:' .. ARGV[at], '')
+end
 if #ARGV > known + 2 then
     local present = {}
     for at = known + 3, #ARGV do
@@ -24,8 +27,5 @@ if #ARGV > known + 2 then
             redis.call('HDEL', KEYS[1], field)
         end
     end
-end
-for at = 3, known + 2 do
-    redis.call('HSET', KEYS[1], 'node:' .. ARGV[at], '')
 end
 return 1
