@@ -357,6 +357,11 @@ fn promote(replica: &RedisServer) {
     replica.cli(&["REPLICAOF", "NO", "ONE"]);
 }
 
+/// `WAIT` says nothing of what other connections have written.
+fn has_ada(replica: &RedisServer) {
+    replica.wait_for(&["EXISTS", "skewgate:ada"], "1");
+}
+
 /// Whatever the replica didn't have is lost, and nobody was told; but it is noticed that somebody else answers.
 #[test]
 #[ignore = "needs redis-server: ./tests/run"]
@@ -367,7 +372,7 @@ fn without_confirmation_a_failover_loses_a_code_and_is_noticed() {
     run(async {
         let store = patient(&url(relay.address())).connect().await.unwrap();
         assert_eq!(write(&store, enrol()).await, Written::Done);
-        primary.wait_for(&["WAIT", "1", "1000"], "1");
+        has_ada(&replica);
         // The replica hears nothing more.
         replica.cli(&["REPLICAOF", "127.0.0.1", "1"]);
         assert_eq!(write(&store, accept(11)).await, Written::Done);
@@ -457,7 +462,7 @@ fn nothing_is_accepted_at_a_new_primary_that_was_decided_at_the_old_one() {
         let [here, there] = [patient(&url(relay.address())), patient(&primary.url())];
         let (here, there) = (here.connect().await.unwrap(), there.connect().await.unwrap());
         assert_eq!(write(&there, enrol()).await, Written::Done);
-        primary.wait_for(&["WAIT", "1", "1000"], "1");
+        has_ada(&replica);
         replica.cli(&["REPLICAOF", "127.0.0.1", "1"]);
         let late = decided(&here, "ada", accept(11)).await.unwrap();
         let renewed = TokenState { epoch: 8, watermark: None, nonce: [2; 8], drift: drift() };
@@ -507,7 +512,8 @@ fn a_server_that_is_no_more_does_not_become_known_again() {
         let [late, prompt] = [patient(&url(relay.address())), patient(&url(relay.address()))];
         let (late, prompt) = (late.connect().await.unwrap(), prompt.connect().await.unwrap());
         assert_eq!(write(&late, enrol()).await, Written::Done);
-        first.wait_for(&["WAIT", "2", "1000"], "2");
+        has_ada(&second);
+        has_ada(&third);
         third.cli(&["REPLICAOF", "127.0.0.1", &second.address().port().to_string()]);
         promote(&second);
         third.wait_for(&["INFO", "replication"], "master_link_status:up");
@@ -518,7 +524,7 @@ fn a_server_that_is_no_more_does_not_become_known_again() {
         prompt.set_not_before(NOW).await.unwrap();
         assert_eq!(load(&prompt).await.replaced, None);
         assert!(known(&second).contains(&identity(&second)));
-        second.wait_for(&["WAIT", "1", "1000"], "1");
+        third.wait_for(&["HKEYS", "skewgate:\u{1}store"], &identity(&second));
         let gone = identity(&second);
         promote(&third);
         relay.lead_to(third.address());
@@ -544,7 +550,7 @@ fn what_was_declared_restored_is_not_lost_with_a_server() {
         let (declarer, witness, stranger) = (open().await, open().await, open().await);
         assert_eq!(write(&declarer, enrol()).await, Written::Done);
         assert_eq!((load(&declarer).await.replaced, load(&stranger).await.replaced), (None, None));
-        primary.wait_for(&["WAIT", "1", "1000"], "1");
+        has_ada(&replica);
         replica.cli(&["REPLICAOF", "127.0.0.1", "1"]);
         declarer.set_not_before(later(300)).await.unwrap();
         assert_eq!(load(&witness).await.not_before, Some(later(300)));
