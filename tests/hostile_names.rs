@@ -435,7 +435,7 @@ fn watch_serves_them_as_data() {
         ("/api/history.json?host=%3Cscript%3Ealert(1)%3C/script%3E", "application/json"),
         ("/api/history.json?host=%1b%5b2J&points=%3Cb%3E", "application/json"),
         ("/%3Cscript%3Ealert(1)%3C/script%3E", ""),
-        ("/metrics", "application/openmetrics-text"),
+        ("/metrics", "text/plain; version=0.0.4"),
     ] {
         let answer = watch.get(path);
         let said = answer.header("content-type");
