@@ -155,7 +155,6 @@ mod tests {
         assert_eq!(look(62, true), (true, 30, None));
         std::fs::remove_file(&file).unwrap();
         let _ = look(70, false);
-        drop(look);
         let gone = source.look(&options, SignedDuration::from_secs(75), false);
         assert!(matches!(gone, Change::Broken(_)) && source.current().hosts().len() == 30, "{gone:?}");
     }
