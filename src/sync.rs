@@ -1,5 +1,5 @@
 //! Locks and atomics: the standard library's, or those of a test that tries the orders in which threads may take them
-//! (`RUSTFLAGS="--cfg shuttle" cargo test --test interleavings`).
+//! (`tests/interleavings`).
 
 #[cfg(shuttle)]
 pub(crate) use shuttle::sync::{

@@ -22,10 +22,21 @@ const FEATURES: &[(&str, bool)] = &[
     ("redis-tls", cfg!(feature = "redis-tls")),
     ("seal", cfg!(feature = "seal")),
     ("serde", cfg!(feature = "serde")),
+    ("watch", cfg!(feature = "watch")),
 ];
+
+/// The names in Cargo.toml's section of features.
+fn declared() -> impl Iterator<Item = &'static str> {
+    let section = include_str!("../../Cargo.toml").split_once("[features]\n").expect("it has features").1;
+    let lines = section.lines().take_while(|line| !line.starts_with('['));
+    lines.filter(|line| !line.starts_with('#')).filter_map(|line| Some(line.split_once(" = ")?.0))
+}
 
 /// Where the example's program is.
 pub(crate) fn build(name: &str) -> PathBuf {
+    for feature in declared() {
+        assert!(FEATURES.iter().any(|(known, _)| *known == feature), "FEATURES lacks {feature}");
+    }
     let features: Vec<&str> = FEATURES.iter().filter(|(_, on)| *on).map(|(feature, _)| *feature).collect();
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     // What cargo says of this test would have ring's build script run anew.
