@@ -18,7 +18,10 @@ use std::thread::{self, Thread};
 /// assert_eq!(skewgate::block_on(async { 6 * 7 }), 42);
 /// ```
 pub fn block_on<F: Future>(future: F) -> F::Output {
-    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    thread_local!(static WAKER: Waker = Waker::from(Arc::new(Unpark(thread::current()))));
+    // While a thread ends its local values may be gone.
+    let waker =
+        WAKER.try_with(Waker::clone).unwrap_or_else(|_| Waker::from(Arc::new(Unpark(thread::current()))));
     let mut context = Context::from_waker(&waker);
     let mut future = pin!(future);
     loop {

@@ -1,4 +1,5 @@
-//! Logins with the embedded store, 64 at a time, beside a bare redb with a transaction for each.
+//! Logins with the embedded store, 64 at a time, beside a bare redb with a transaction for each: one that is as safe as the store's own, in
+//! two phases, and one in a single phase, with one wait for the disk.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -39,8 +40,9 @@ pub(crate) fn beside_a_transaction_each() {
     // The same database, with rows as long under names as long.
     let bare = Database::create(directory.path().join("bare.redb")).expect("a database");
     let name = |token: &Token| token.id().as_str().to_owned();
-    let write = |names: &[String]| {
-        let transaction = bare.begin_write().expect("a transaction");
+    let write = |names: &[String], two_phases: bool| {
+        let mut transaction = bare.begin_write().expect("a transaction");
+        transaction.set_two_phase_commit(two_phases);
         {
             let mut rows = transaction.open_table(ROWS).expect("a table");
             for name in names {
@@ -51,9 +53,10 @@ pub(crate) fn beside_a_transaction_each() {
         transaction.commit().expect("a commit");
     };
     let names: Vec<String> = tokens.iter().map(name).collect();
-    write(&names);
+    write(&names, true);
 
-    let (mut own, mut one_each, mut ratio) = (Vec::new(), Vec::new(), Vec::new());
+    let rate = |count: usize, seconds: f64| f64::from(u32::try_from(count).unwrap_or(u32::MAX)) / seconds;
+    let (mut own, mut beside) = (Vec::new(), [const { (Vec::new(), Vec::new()) }; 2]);
     for turn in 0..TURNS {
         time.next();
         let attempts: HashMap<_, _> =
@@ -64,23 +67,28 @@ pub(crate) fn beside_a_transaction_each() {
                 async move { assert!(gate.validate(Some(&token), &attempt).await.is_accepted()) }
             }));
         });
-        let transactions = seconds(|| {
-            for at in 0..TRANSACTIONS {
-                let at = (turn * TRANSACTIONS + at) % names.len();
-                write(&names[at..=at]);
-            }
-        });
-        let rate = |count: usize, seconds: f64| f64::from(u32::try_from(count).unwrap_or(u32::MAX)) / seconds;
-        own.push(rate(tokens.len(), logins));
-        one_each.push(rate(TRANSACTIONS, transactions));
-        ratio.push(rate(tokens.len(), logins) / rate(TRANSACTIONS, transactions));
+        let logins = rate(tokens.len(), logins);
+        own.push(logins);
+        for (two_phases, (rates, ratios)) in [true, false].into_iter().zip(&mut beside) {
+            let transactions = seconds(|| {
+                for at in 0..TRANSACTIONS {
+                    let at = (turn * TRANSACTIONS + at) % names.len();
+                    write(&names[at..=at], two_phases);
+                }
+            });
+            let transactions = rate(TRANSACTIONS, transactions);
+            rates.push(transactions);
+            ratios.push(logins / transactions);
+        }
     }
-    println!(
-        "embedded, {IN_FLIGHT} logins at a time: {}, a transaction for each {}, ratio {}, {TURNS} turns",
-        spread(own, " a second"),
-        spread(one_each, " a second"),
-        spread(ratio, "")
-    );
+    println!("embedded, {IN_FLIGHT} logins at a time: {}, {TURNS} turns", spread(own, " a second"));
+    for (phases, (rates, ratios)) in ["two phases", "a single phase"].into_iter().zip(beside) {
+        println!(
+            "  beside a transaction each in {phases}: {}, ratio {}",
+            spread(rates, " a second"),
+            spread(ratios, "")
+        );
+    }
 }
 
 /// Does it once for each token, in as many tasks as are in flight.

@@ -142,18 +142,22 @@ impl Bucket {
     /// What the full bucket can pay.
     #[must_use]
     pub const fn capacity(self) -> Odds {
+        const BLIND: Odds = Odds::from_e12(30_000_000);
+        const PARTIAL: Odds = Odds::from_e12(20_000_000);
         match self {
-            Self::Blind => Odds::from_e12(30_000_000),
-            Self::Partial => Odds::from_e12(20_000_000),
+            Self::Blind => BLIND,
+            Self::Partial => PARTIAL,
         }
     }
 
     /// What flows in within a day.
     #[must_use]
     pub const fn refill_per_day(self) -> Odds {
+        const BLIND: Odds = Odds::from_e12(20_000_000);
+        const PARTIAL: Odds = Odds::from_e12(5_000_000);
         match self {
-            Self::Blind => Odds::from_e12(20_000_000),
-            Self::Partial => Odds::from_e12(5_000_000),
+            Self::Blind => BLIND,
+            Self::Partial => PARTIAL,
         }
     }
 
@@ -163,9 +167,11 @@ impl Bucket {
     /// with two codes; pairs leave 10⁻⁹ for three.
     #[must_use]
     pub const fn reserve(self, codes: u8) -> Odds {
+        const FOR_PAIRS: Odds = Odds::from_e12(1_000_000);
+        const FOR_THREE: Odds = Odds::from_e12(1_000);
         match (self, codes) {
-            (Self::Blind, 0 | 1) => Odds::from_e12(1_000_000),
-            (Self::Blind, 2) => Odds::from_e12(1_000),
+            (Self::Blind, 0 | 1) => FOR_PAIRS,
+            (Self::Blind, 2) => FOR_THREE,
             _ => Odds::ZERO,
         }
     }

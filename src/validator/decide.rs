@@ -278,7 +278,12 @@ impl Admission {
             if left_out {
                 return Advice::ShowConsecutive(2);
             }
-            self.case.budget.charge(charge, self.case.now.earliest())
+            let budget = self.case.budget.charge(charge, self.case.now.earliest());
+            // As a rule, and known without another window.
+            if self.case.wait_to_pay(&budget, &self.window, self.codes) == Some(Duration::ZERO) {
+                return Advice::TryAgain;
+            }
+            budget
         } else {
             if left_out {
                 return Advice::TellOperator;

@@ -61,10 +61,12 @@ impl Hasher for Hashed {
     }
 }
 
-/// The front has the turn. That is the whole state: a turn is never handed to anybody who could drop it on the way.
-#[derive(Debug, Default)]
+/// Who has the turn, and who waits. That is the whole state: a turn is never handed to anybody who could drop it on the way. As a rule
+/// nobody waits, and nothing is allocated.
+#[derive(Debug)]
 struct Queue {
-    places: VecDeque<Place>,
+    front: Place,
+    waiting: VecDeque<Place>,
     next: u64,
 }
 
@@ -86,17 +88,25 @@ impl Turns {
     pub(super) fn queue(&self, id: &TokenId, client: Option<&str>) -> Option<Turn<'_>> {
         let client = self.hasher.hash_one(client);
         let token = self.hasher.hash_one(id);
-        let mut queues = self.shard(token);
-        let queue = queues.entry(token).or_default();
-        let front = queue.places.is_empty();
-        let own = queue.places.iter().skip(1).filter(|place| place.client == client).count();
-        if queue.places.len() > WAITING || own >= WAITING_OF_ONE {
-            return None;
+        let place = |number| Place { number, client, waker: None };
+        let turn = |number, front| Turn { turns: self, token, number, front };
+        match self.shard(token).entry(token) {
+            Entry::Vacant(entry) => {
+                entry.insert(Queue { front: place(0), waiting: VecDeque::new(), next: 1 });
+                Some(turn(0, true))
+            }
+            Entry::Occupied(mut entry) => {
+                let queue = entry.get_mut();
+                let own = queue.waiting.iter().filter(|place| place.client == client).count();
+                if queue.waiting.len() >= WAITING || own >= WAITING_OF_ONE {
+                    return None;
+                }
+                let number = queue.next;
+                queue.next = queue.next.wrapping_add(1);
+                queue.waiting.push_back(place(number));
+                Some(turn(number, false))
+            }
         }
-        let number = queue.next;
-        queue.next = queue.next.wrapping_add(1);
-        queue.places.push_back(Place { number, client, waker: None });
-        Some(Turn { turns: self, token, number, front })
     }
 
     fn shard(&self, token: u64) -> MutexGuard<'_, Shard> {
@@ -127,19 +137,16 @@ impl Turn<'_> {
             let _replaced;
             let mut queues = self.turns.shard(self.token);
             let Some(queue) = queues.get_mut(&self.token) else { return Poll::Ready(()) };
-            match queue.places.iter().position(|place| place.number == self.number) {
-                Some(at) if at > 0 => {
-                    // The waker is kept under the lock under which the front is removed: no wake-up falls between.
-                    if let Some(place) = queue.places.get_mut(at) {
-                        let known =
-                            place.waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker()));
-                        if !known {
-                            _replaced = place.waker.replace(context.waker().clone());
-                        }
+            match queue.waiting.iter_mut().find(|place| place.number == self.number) {
+                // The waker is kept under the lock under which the front is replaced: no wake-up falls between.
+                Some(place) => {
+                    let known = place.waker.as_ref().is_some_and(|waker| waker.will_wake(context.waker()));
+                    if !known {
+                        _replaced = place.waker.replace(context.waker().clone());
                     }
                     Poll::Pending
                 }
-                _ => Poll::Ready(()),
+                None => Poll::Ready(()),
             }
         })
         .await;
@@ -165,11 +172,14 @@ impl Drop for Turn<'_> {
         let mut queues = self.turns.shard(self.token);
         let Entry::Occupied(mut entry) = queues.entry(self.token) else { return };
         let queue = entry.get_mut();
-        if let Some(at) = queue.places.iter().position(|place| place.number == self.number) {
-            _own = queue.places.remove(at);
-        }
-        let next = queue.places.front_mut().and_then(|front| front.waker.take());
-        if queue.places.is_empty() {
+        let mut next = None;
+        if queue.front.number != self.number {
+            let at = queue.waiting.iter().position(|place| place.number == self.number);
+            _own = at.and_then(|at| queue.waiting.remove(at));
+        } else if let Some(mut place) = queue.waiting.pop_front() {
+            next = place.waker.take();
+            _own = Some(std::mem::replace(&mut queue.front, place));
+        } else {
             entry.remove();
         }
         drop(queues);
