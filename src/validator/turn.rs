@@ -23,12 +23,13 @@ const WAITING: usize = 8;
 /// client shows them count as one client's.
 const WAITING_OF_ONE: usize = WAITING / 2;
 
-const SHARDS: usize = 16;
+/// Enough that attempts on different tokens seldom meet at one lock, or at one that another core was the last to use; 64 KiB of them.
+const SHARDS: usize = if cfg!(shuttle) { 16 } else { 512 };
 
 /// Who has the turn for which token, and who waits for it.
 #[derive(Debug)]
 pub(super) struct Turns {
-    shards: [Lane; SHARDS],
+    shards: Box<[Lane]>,
     hasher: RandomState,
 }
 
@@ -80,13 +81,13 @@ struct Place {
 
 impl Turns {
     pub(super) fn new() -> Self {
-        Self { shards: Default::default(), hasher: RandomState::new() }
+        Self { shards: (0..SHARDS).map(|_| Lane::default()).collect(), hasher: RandomState::new() }
     }
 
     /// Takes a place at the end of the token's queue; `None` where the queue is full, or has as many of this client's
     /// attempts waiting as it may have.
     pub(super) fn queue(&self, id: &TokenId, client: Option<&str>) -> Option<Turn<'_>> {
-        let client = self.hasher.hash_one(client);
+        let client = client.map_or(0, |client| self.hasher.hash_one(client));
         let token = self.hasher.hash_one(id);
         let place = |number| Place { number, client, waker: None };
         let turn = |number, front| Turn { turns: self, token, number, front };
