@@ -59,5 +59,7 @@ impl Drop for Lease {
 /// without anybody to hear its answer, and hold a connection of the server.
 pub(super) fn session_options(deadline: Duration) -> String {
     let millis = deadline.as_millis().max(1);
-    format!("-c statement_timeout={millis} -c default_transaction_isolation=read\\ committed")
+    format!(
+        "-c statement_timeout={millis} -c default_transaction_isolation=read\\ committed -c plan_cache_mode=force_generic_plan"
+    )
 }

@@ -73,8 +73,8 @@ use crate::token::TokenKey;
 use super::{Change, Loaded, ManageStore, Record, Replaced, StateStore, StoreError, StoreFuture, Written};
 use columns::{BudgetColumns, DriftColumns, TokenColumns, prices, seen, signed};
 use lease::Lease;
-use row::Outcome;
-use statements::{Changes, Statements};
+use row::{Found, Outcome};
+use statements::{Changes, Statements, Write};
 
 /// What errors call this store.
 const NAME: &str = "PostgreSQL";
@@ -184,6 +184,23 @@ impl PostgresStore {
         }
     }
 
+    /// What a load sees.
+    async fn find(&self, owns_budget: bool, names: &[&(dyn ToSql + Sync)]) -> Result<Found, StoreError> {
+        if owns_budget {
+            let rows = self.read(&self.statements.load_at_once, names).await?;
+            let found = rows.first().map(row::found).transpose()?;
+            // Without a row of the store, or on a new connection, more has to be asked.
+            if let Some(found) = found.filter(|found| found.server.is_some()) {
+                return Ok(found);
+            }
+        }
+        let rows = self.read(&self.statements.load, names).await?;
+        let Some(row) = rows.first() else {
+            return Err(StoreError::Corrupt { store: NAME, what: "a load without an answer".to_owned() });
+        };
+        row::found(row)
+    }
+
     fn of_statement(&self, error: tokio_postgres::Error) -> StoreError {
         // The session's own timeout is the same deadline.
         if error.code() == Some(&SqlState::QUERY_CANCELED) {
@@ -214,6 +231,20 @@ impl PostgresStore {
         Ok(written)
     }
 
+    async fn write_by(
+        &self,
+        write: &Write,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<PgRow>, StoreError> {
+        if let Some(at_once) = &write.at_once {
+            let rows = self.ask(at_once, parameters).await?;
+            if !rows.is_empty() {
+                return Ok(rows);
+            }
+        }
+        self.ask(&write.in_full, parameters).await
+    }
+
     async fn change(&self, key: &TokenKey, change: Change) -> Result<Written, StoreError> {
         let (token, budget) = (key.token().as_str(), key.budget().as_str());
         let Statements { own, shared, .. } = &self.statements;
@@ -236,7 +267,7 @@ impl PostgresStore {
                 #[rustfmt::skip]
                 let parameters: [&(dyn ToSql + Sync); 8] =
                     [&token, &budget, &blind.0, &blind.1, &partial.0, &partial.1, &burn, &epoch];
-                self.ask(fail, &parameters).await?
+                self.write_by(fail, &parameters).await?
             }
             Change::Accept(acceptance) => {
                 let (first, step) = (acceptance.first.get(), acceptance.step.get());
@@ -250,7 +281,7 @@ impl PostgresStore {
                     &token, &budget, &first, &step, mean, variance, updated, outlier, &epoch, &nonce, &limit, &lets_in,
                     &not_before, &system, &timeline,
                 ];
-                self.ask(accept, &parameters).await?
+                self.write_by(accept, &parameters).await?
             }
             Change::Renew(renewal) => {
                 let (old_epoch, old) = (signed(renewal.epoch)?, renewal.watermark.map(TimeStep::get));
@@ -289,11 +320,7 @@ impl StateStore for PostgresStore {
     fn load<'a>(&'a self, key: &'a TokenKey) -> StoreFuture<'a, Loaded> {
         Box::pin(self.within(async move {
             let names: [&(dyn ToSql + Sync); 2] = [&key.token().as_str(), &key.budget().as_str()];
-            let rows = self.read(&self.statements.load, &names).await?;
-            let Some(row) = rows.first() else {
-                return Err(StoreError::Corrupt { store: NAME, what: "a load without an answer".to_owned() });
-            };
-            let found = row::found(row)?;
+            let found = self.find(key.owns_budget(), &names).await?;
             let server = found.server.ok_or_else(|| failed(PostgresError::Standby))?;
             let replaced = server.compare(found.known, self.promotion);
             Ok(Loaded { row: found.row, not_before: found.not_before, lineage: server.lineage(), replaced })

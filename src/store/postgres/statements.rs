@@ -8,6 +8,8 @@ use super::SchemaName;
 /// The statements, for one schema. `$1` is the token's name, `$2` its budget's.
 #[derive(Debug)]
 pub(super) struct Statements {
+    /// For a token with a budget of its own, on a connection that knows its server; of others it doesn't say which server it is.
+    pub(super) load_at_once: String,
     pub(super) load: String,
     pub(super) scan: String,
     pub(super) set_not_before: String,
@@ -19,11 +21,20 @@ pub(super) struct Statements {
 #[derive(Debug)]
 pub(super) struct Changes {
     pub(super) enrol: String,
-    pub(super) fail: String,
-    pub(super) accept: String,
+    pub(super) fail: Write,
+    pub(super) accept: Write,
     pub(super) renew: String,
     pub(super) reset: String,
     pub(super) remove: String,
+}
+
+/// What a login writes.
+#[derive(Debug)]
+pub(super) struct Write {
+    /// Does the same as the other where it answers with a row, in three quarters of the time. Without an answer nothing has happened.
+    pub(super) at_once: Option<String>,
+    /// Says what came of it in any case.
+    pub(super) in_full: String,
 }
 
 /// A change of a row that is there: what happens to the token's part, when, to the budget's part, when, and on which
@@ -95,6 +106,9 @@ const SERVER: &str = "coalesce(nullif(current_setting('skewgate.server', true), 
         (SELECT system_identifier FROM pg_control_system())::text || '/' ||
             ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::bigint, false) END)";
 
+/// The same on a connection that has found it out; NULL on others.
+const SERVER_FOUND_OUT: &str = "nullif(current_setting('skewgate.server', true), '')";
+
 const TOKEN_COLUMNS: &str =
     "t.epoch, t.watermark, t.nonce, t.drift_mean, t.drift_variance, t.drift_updated, t.drift_outlier::text";
 
@@ -106,11 +120,11 @@ impl Statements {
         let file = format!("pg_relation_filenode('{tokens}'::regclass)");
         // Whether the store is what a load saw of it: $first its not_before, then the server and its timeline. Another server may have
         // taken over, or rows may have been restored.
-        let as_seen = |first: usize| {
+        let as_seen = |server: &str, first: usize| {
             format!(
                 "EXISTS (SELECT FROM {store} s WHERE s.one AND s.not_before IS NOT DISTINCT FROM ${first}::bigint
                     AND s.system_identifier = ${}::bigint AND s.timeline = ${}::bigint
-                    AND {SERVER} = s.system_identifier || '/' || s.timeline
+                    AND {server} = s.system_identifier || '/' || s.timeline
                     AND s.token_file = {file} AND s.written_by = s.xmin::text::bigint)",
                 first + 1,
                 first + 2
@@ -118,10 +132,17 @@ impl Statements {
         };
         let renew = on_token(
             &format!("UPDATE {tokens} t SET {}", RENEW.1),
-            &format!("{} AND {}", RENEW.0, as_seen(12)),
+            &format!("{} AND {}", RENEW.0, as_seen(SERVER, 12)),
             &tokens,
         );
         Self {
+            load_at_once: format!(
+                "SELECT {TOKEN_COLUMNS}, {}, s.not_before,
+                    {SERVER_FOUND_OUT}, s.system_identifier || '/' || s.timeline,
+                    s.token_file = {file} AND s.written_by = s.xmin::text::bigint
+                FROM {store} s LEFT JOIN {tokens} t ON t.id = $1 AND t.id = $2 AND t.budget = '' WHERE s.one",
+                BUDGET_COLUMNS.replace("b.", "t.")
+            ),
             load: format!(
                 "SELECT {TOKEN_COLUMNS}, {BUDGET_COLUMNS}, s.not_before,
                     {SERVER}, s.system_identifier || '/' || s.timeline,
@@ -151,16 +172,22 @@ impl Statements {
             ),
             own: Changes {
                 enrol: enrol_own(&tokens),
-                fail: FAIL.on_one_row(&tokens, "true"),
-                accept: ACCEPT.on_one_row(&tokens, &as_seen(13)),
+                fail: Write {
+                    at_once: Some(FAIL.at_once(&tokens, "true")),
+                    in_full: FAIL.on_one_row(&tokens, "true"),
+                },
+                accept: Write {
+                    at_once: Some(ACCEPT.at_once(&tokens, &as_seen(SERVER_FOUND_OUT, 13))),
+                    in_full: ACCEPT.on_one_row(&tokens, &as_seen(SERVER, 13)),
+                },
                 renew: renew.clone(),
                 reset: RESET.on_one_row(&tokens, "true"),
                 remove: on_token(&format!("UPDATE {tokens} t SET {NO_TOKEN}"), "true", &tokens),
             },
             shared: Changes {
                 enrol: enrol_shared(&tokens),
-                fail: FAIL.on_two_rows(&tokens, "true"),
-                accept: ACCEPT.on_two_rows(&tokens, &as_seen(13)),
+                fail: Write { at_once: None, in_full: FAIL.on_two_rows(&tokens, "true") },
+                accept: Write { at_once: None, in_full: ACCEPT.on_two_rows(&tokens, &as_seen(SERVER, 13)) },
                 renew,
                 reset: RESET.on_two_rows(&tokens, "true"),
                 remove: on_token(&format!("DELETE FROM {tokens} t"), "true", &tokens),
@@ -171,13 +198,23 @@ impl Statements {
 
 impl Conditional {
     /// Where the token has a budget of its own. `also` must hold of the store.
-    fn on_one_row(&self, tokens: &str, also: &str) -> String {
+    fn update_one_row(&self, tokens: &str, also: &str) -> String {
         let holds = self.holds.replace("tok.", "t.").replace("bud.", "t.");
         let Self { token, budget, .. } = self;
         format!(
-            "WITH w AS (
-                UPDATE {tokens} t SET {token}, {budget}
-                WHERE t.id = $1 AND t.id = $2 AND t.epoch IS NOT NULL AND t.budget = '' AND {holds} AND {also} RETURNING 1)
+            "UPDATE {tokens} t SET {token}, {budget}
+            WHERE t.id = $1 AND t.id = $2 AND t.epoch IS NOT NULL AND t.budget = '' AND {holds} AND {also}"
+        )
+    }
+
+    fn at_once(&self, tokens: &str, also: &str) -> String {
+        format!("{} RETURNING 0, {DURABILITY}", self.update_one_row(tokens, also))
+    }
+
+    fn on_one_row(&self, tokens: &str, also: &str) -> String {
+        let update = self.update_one_row(tokens, also);
+        format!(
+            "WITH w AS ({update} RETURNING 1)
             SELECT CASE WHEN EXISTS (SELECT FROM w) THEN 0
                 WHEN EXISTS (SELECT FROM {tokens} t WHERE t.id = $1 AND t.epoch IS NOT NULL AND t.budget = '') THEN 1
                 ELSE 2 END, {DURABILITY}"
