@@ -33,7 +33,8 @@ fn main() {
     let server = Postgres::start();
     let parameters = server.parameters("admin");
     let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    runtime.block_on(async {
+    // In a task, as a service's handlers are.
+    let login = async move {
         let store = PostgresStore::builder().deadline(Duration::from_secs(10));
         let store = Arc::new(store.connect(parameters.parse().unwrap(), NoTls).unwrap());
         store.migrate().await.unwrap();
@@ -92,5 +93,6 @@ fn main() {
             ratios[TURNS / 10],
             ratios[TURNS * 9 / 10]
         );
-    });
+    };
+    runtime.block_on(runtime.spawn(login)).unwrap();
 }
