@@ -13,6 +13,7 @@ use super::{Change, Loaded, ManageStore, Record, Row, Seen, StateStore, StoreFut
 /// Enough that logins on a few dozen cores seldom meet at one lock, or at one that another core was the last to use; 128 KiB of them.
 /// Each is one more thing to keep in step where shuttle draws the orders.
 const SHARDS: usize = if cfg!(shuttle) { 16 } else { 1_024 };
+const _: () = assert!(SHARDS.is_power_of_two());
 
 /// Keeps states in memory: for tests, and for a single process that can afford to forget.
 ///
@@ -138,16 +139,14 @@ impl MemoryStore {
     }
 }
 
-/// By the first and last eight bytes, quickly and under no secret key, unlike the maps' own: names that meet on purpose share a lock, and
-/// nothing more.
+/// Quickly, and under no secret key, unlike the maps' own: names that meet on purpose share a lock, and nothing more.
 fn shard_of(name: &[u8]) -> usize {
-    let number = |bytes: &[u8]| bytes.iter().fold(0_u64, |number, byte| number << 8 | u64::from(*byte));
-    let ends = match (name.first_chunk::<8>(), name.last_chunk::<8>()) {
-        (Some(first), Some(last)) => u64::from_be_bytes(*first).rotate_left(32) ^ u64::from_be_bytes(*last),
-        _ => number(name),
-    };
-    // The high half of the product depends on all bits.
-    usize::try_from(ends.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32).unwrap_or(0) % SHARDS
+    let (words, rest) = name.as_chunks::<8>();
+    let rest = rest.iter().fold(0, |word, byte| word << 8 | u64::from(*byte));
+    let words = words.iter().map(|word| u64::from_le_bytes(*word)).chain([rest]);
+    let mix = |hash: u64, word| (hash.rotate_left(5) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    // The highest bits of a product depend on all others.
+    usize::try_from(words.fold(0, mix) >> (u64::BITS - SHARDS.ilog2())).unwrap_or(0)
 }
 
 impl Default for MemoryStore {
