@@ -144,7 +144,7 @@ fn shard_of(name: &[u8]) -> usize {
     let (words, rest) = name.as_chunks::<8>();
     let rest = rest.iter().fold(0, |word, byte| word << 8 | u64::from(*byte));
     let words = words.iter().map(|word| u64::from_le_bytes(*word)).chain([rest]);
-    let mix = |hash: u64, word| (hash.rotate_left(5) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mix = |hash: u64, word: u64| (hash.rotate_left(5) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     // The highest bits of a product depend on all others.
     usize::try_from(words.fold(0, mix) >> (u64::BITS - SHARDS.ilog2())).unwrap_or(0)
 }
