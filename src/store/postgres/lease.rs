@@ -56,7 +56,8 @@ impl Drop for Lease {
 }
 
 /// How long PostgreSQL itself may work on a statement: as long as it is waited for. Otherwise one that waits for a lock would go on,
-/// without anybody to hear its answer, and hold a connection of the server.
+/// without anybody to hear its answer, and hold a connection of the server. And no plan is made anew: each statement names its rows by the
+/// primary key, whichever they are.
 pub(super) fn session_options(deadline: Duration) -> String {
     let millis = deadline.as_millis().max(1);
     format!(

@@ -16,8 +16,8 @@
 //! # }
 //! ```
 //!
-//! **A login takes two round trips**: one statement reads the row, one changes it. Every write is a single conditional statement, its
-//! own transaction, which is committed before it is answered; nothing is locked and no transaction is open between the two. Price and
+//! **A login takes two round trips**: one statement reads the row, one changes it. A new connection has to find out which server it leads
+//! to, and of a write that changed nothing it is asked why: one more. Every write is a single conditional statement, its own transaction, which is committed before it is answered; nothing is locked and no transaction is open between the two. Price and
 //! burnt steps of a failure are one statement too, also where a token shares the budget of its account.
 //!
 //! **Durability is checked, not hoped for**: with each write the server says what it was committed under. `synchronous_commit = off`
