@@ -5,9 +5,8 @@ use std::path::{Path, PathBuf};
 use redb::{Database, ReadableDatabase, WriteTransaction};
 
 use crate::database::{self, OpenFault};
-use crate::time::Timestamp;
 
-use super::table::{Fault, META, ROWS, SCHEMA, not_before};
+use super::table::{META, ROWS, SCHEMA, Standing};
 
 /// How entries are laid out. A release that changes it reads the older ones too.
 const KNOWN_SCHEMA: i64 = 1;
@@ -73,27 +72,22 @@ impl OpenError {
     }
 }
 
-/// The database at `path`, which is made if nothing is there, and its `not_before`.
-pub(super) fn open(path: &Path, cache_bytes: usize) -> Result<(Database, Option<Timestamp>), OpenError> {
+/// The database at `path`, which is made if nothing is there, and what is in it.
+pub(super) fn open(path: &Path, cache_bytes: usize) -> Result<(Database, Standing), OpenError> {
     let database = database::open(path, cache_bytes, make).map_err(|fault| OpenError::new(path, fault))?;
-    let not_before = check(path, &database)?;
-    Ok((database, not_before))
+    let standing = check(path, &database)?;
+    Ok((database, standing))
 }
 
-fn check(path: &Path, database: &Database) -> Result<Option<Timestamp>, OpenError> {
-    let read = || -> Result<_, Fault> {
+fn check(path: &Path, database: &Database) -> Result<Standing, OpenError> {
+    let read = || -> Result<_, redb::Error> {
         let transaction = database.begin_read()?;
-        let meta = transaction.open_table(META)?;
-        transaction.open_table(ROWS)?;
-        let schema = meta.get(SCHEMA)?.map(|schema| schema.value());
-        Ok((schema, not_before(&meta)?))
+        let schema = transaction.open_table(META)?.get(SCHEMA)?.map(|schema| schema.value());
+        Ok((schema, Standing::of(&transaction)?))
     };
-    let (schema, not_before) = read().map_err(|fault| match fault {
-        Fault::Database(error) => OpenError::new(path, error.into()),
-        Fault::Entry(what) => OpenError::Corrupt { path: path.into(), what },
-    })?;
+    let (schema, standing) = read().map_err(|error| OpenError::new(path, error.into()))?;
     match schema {
-        Some(KNOWN_SCHEMA) => Ok(not_before),
+        Some(KNOWN_SCHEMA) => Ok(standing),
         Some(found) => Err(OpenError::Schema { path: path.into(), found, known: KNOWN_SCHEMA }),
         None => Err(OpenError::NotAStore { path: path.into() }),
     }

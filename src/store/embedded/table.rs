@@ -5,8 +5,9 @@
 //! begins the stand-in's, so byte 0 parts the two names.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
-use redb::{ReadableTable, Table, TableDefinition};
+use redb::{ReadOnlyTable, ReadTransaction, ReadableTable, Table, TableDefinition};
 
 use crate::store::{Change, Record, Row, Seen, StoreError, Written, row};
 use crate::time::Timestamp;
@@ -100,15 +101,14 @@ pub(super) fn write(
     change: Change,
     now: Seen,
 ) -> Result<(Written, bool), Fault> {
+    if key.owns_budget() {
+        return write_own(entries, account_entry(key), change, now);
+    }
     let before = read(entries, key)?;
     let mut after = before;
     let written = change.apply(&mut after, now);
     if after == before {
         return Ok((written, false));
-    }
-    if key.owns_budget() {
-        put(entries, account_entry(key), after)?;
-        return Ok((written, true));
     }
     let account = Row { budget: after.budget, ..entry(entries, account_entry(key))? };
     if after.token != before.token {
@@ -116,6 +116,30 @@ pub(super) fn write(
     }
     if after.budget != before.budget {
         put(entries, account_entry(key), account)?;
+    }
+    Ok((written, true))
+}
+
+/// A token with a budget of its own. As a rule its entry is there, and is looked for only once.
+fn write_own(
+    entries: &mut Table<'_, &'static [u8], &'static [u8]>,
+    name: &[u8],
+    change: Change,
+    now: Seen,
+) -> Result<(Written, bool), Fault> {
+    let mut kept = entries.get_mut(name)?;
+    let before = kept.as_ref().map_or(Ok(Row::default()), |bytes| parse(name, bytes.value()))?;
+    let mut after = before;
+    let written = change.apply(&mut after, now);
+    if after == before {
+        return Ok((written, false));
+    }
+    match &mut kept {
+        Some(bytes) if after != Row::default() => bytes.insert(row::encode(&after).as_slice())?,
+        _ => {
+            drop(kept);
+            put(entries, name, after)?;
+        }
     }
     Ok((written, true))
 }
@@ -129,9 +153,26 @@ fn put(entries: &mut Table<'_, &'static [u8], &'static [u8]>, name: &[u8], row: 
     Ok(())
 }
 
-pub(super) fn not_before(meta: &impl ReadableTable<&'static str, i64>) -> Result<Option<Timestamp>, Fault> {
+pub(super) fn not_before(
+    meta: &impl ReadableTable<&'static str, i64>,
+) -> Result<Option<Timestamp>, redb::StorageError> {
     let kept = meta.get(NOT_BEFORE)?;
     Ok(kept.map(|nanos| Timestamp::from_unix_nanos(nanos.value())))
+}
+
+/// What one transaction has left, for all who read until the next one has: to begin a transaction takes as long as to read a row.
+#[derive(Clone)]
+pub(super) struct Standing {
+    pub(super) rows: Arc<ReadOnlyTable<&'static [u8], &'static [u8]>>,
+    /// What holds for all rows.
+    pub(super) not_before: Option<Timestamp>,
+}
+
+impl Standing {
+    pub(super) fn of(transaction: &ReadTransaction) -> Result<Self, redb::Error> {
+        let not_before = not_before(&transaction.open_table(META)?)?;
+        Ok(Self { rows: Arc::new(transaction.open_table(ROWS)?), not_before })
+    }
 }
 
 /// Where a scan has got to.

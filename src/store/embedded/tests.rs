@@ -1,3 +1,4 @@
+use super::table::ROWS;
 use super::*;
 use crate::block_on;
 use crate::otp::TimeStep;

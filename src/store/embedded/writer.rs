@@ -7,11 +7,11 @@
 //! many the next one is held open for as many, half of the time that the disk took at the most, and what comes is put into it at once.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use redb::{Database, ReadableTable, Table};
+use redb::{Database, ReadableDatabase, ReadableTable, Table};
 
 use crate::store::{Change, Seen, StoreError, Written};
 use crate::time::os::OsClock;
@@ -20,7 +20,7 @@ use crate::token::TokenKey;
 
 use super::STORE;
 use super::answer::Answer;
-use super::table::{self, Fault, META, NOT_BEFORE, ROWS};
+use super::table::{self, Fault, META, NOT_BEFORE, ROWS, Standing};
 
 /// The most writes in one transaction: a millisecond or two of work, less than the disk takes. Each may rewrite a page of its own, and
 /// until the transaction after it the file holds both.
@@ -88,8 +88,8 @@ struct Shared {
     /// For the watch: there is something that may become overdue, or it's time to end.
     watch: Condvar,
     deadline: Duration,
-    /// What holds for all rows, or why nothing works any more.
-    standing: RwLock<Result<Option<Timestamp>, Stopped>>,
+    /// What is on the disk, or why nothing works any more.
+    standing: RwLock<Result<Standing, Stopped>>,
 }
 
 /// Why nothing works any more.
@@ -116,7 +116,7 @@ pub(super) struct Writer {
 impl Writer {
     pub(super) fn start(
         database: Arc<Database>,
-        not_before: Option<Timestamp>,
+        standing: Standing,
         deadline: Duration,
     ) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
@@ -124,7 +124,7 @@ impl Writer {
             work: Condvar::new(),
             watch: Condvar::new(),
             deadline,
-            standing: RwLock::new(Ok(not_before)),
+            standing: RwLock::new(Ok(standing)),
         });
         let mut writer = Self { shared: Arc::clone(&shared), threads: Vec::with_capacity(2) };
         let named = |name: &str| thread::Builder::new().name(name.into());
@@ -134,14 +134,13 @@ impl Writer {
         Ok(writer)
     }
 
-    /// What holds for all rows, unless nothing works any more.
-    pub(super) fn not_before(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.shared.not_before().map_err(Into::into)
+    /// What is on the disk, unless nothing works any more.
+    pub(super) fn standing(&self) -> Result<Standing, StoreError> {
+        self.shared.standing().clone().map_err(Into::into)
     }
 
     /// Does `task`, and is ready once that is durable. It is queued when this is polled for the first time.
     pub(super) async fn write(&self, task: Task) -> Result<Written, StoreError> {
-        self.not_before()?;
         let answer = Answer::new();
         self.shared.queue(task, answer.clone())?;
         answer.come().await
@@ -191,15 +190,23 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn not_before(&self) -> Result<Option<Timestamp>, Stopped> {
-        self.standing.read().unwrap_or_else(PoisonError::into_inner).clone()
+    fn standing(&self) -> RwLockReadGuard<'_, Result<Standing, Stopped>> {
+        self.standing.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From now on this is read. What was read before ends outside of the lock.
+    fn publish(&self, now: Standing) {
+        let _before;
+        if let Ok(kept) = &mut *self.standing.write().unwrap_or_else(PoisonError::into_inner) {
+            _before = std::mem::replace(kept, now);
+        }
     }
 
     fn queue(&self, task: Task, answer: Answered) -> Result<(), StoreError> {
         let promise = Promise { answer, since: OsClock.raw(), overdue: false };
         let mut queue = self.lock();
         // Under this lock the writer ends: what is queued now is either written or answered by `stop`.
-        if let Err(stopped) = &*self.standing.read().unwrap_or_else(PoisonError::into_inner) {
+        if let Err(stopped) = &*self.standing() {
             return Err(stopped.clone().into());
         }
         if queue.waiting.len() >= MOST_WAITING {
@@ -242,7 +249,7 @@ impl Shared {
             match self.transact(database, tasks, &last) {
                 Ok((done, took)) => {
                     let count = done.answers.len();
-                    self.answer(done);
+                    self.answer(done.answers);
                     last = Last { count, took, ended: OsClock.raw() };
                 }
                 Err(error) => return self.stop(Stopped::WriteFailed(error.to_string().into())),
@@ -281,7 +288,11 @@ impl Shared {
         } else {
             transaction.abort()?;
         }
-        Ok((done, (OsClock.raw() - began).unsigned_abs()))
+        let took = (OsClock.raw() - began).unsigned_abs();
+        if done.changed {
+            self.publish(Standing::of(&database.begin_read()?)?);
+        }
+        Ok((done, took))
     }
 
     /// What the next transaction begins with; `None` where all is done and the store closes.
@@ -316,12 +327,7 @@ impl Shared {
         (!tasks.is_empty()).then_some(tasks)
     }
 
-    fn answer(&self, Done { answers, now, .. }: Done) {
-        if self.not_before().is_ok_and(|kept| kept < now.not_before)
-            && let Ok(kept) = &mut *self.standing.write().unwrap_or_else(PoisonError::into_inner)
-        {
-            *kept = now.not_before;
-        }
+    fn answer(&self, answers: Vec<Result<Written, StoreError>>) {
         let promises = std::mem::take(&mut self.lock().working);
         for (promise, answer) in promises.into_iter().zip(answers) {
             promise.answer.give(answer);
@@ -373,8 +379,8 @@ struct Done {
 impl Done {
     /// Nothing yet.
     fn after(meta: &impl ReadableTable<&'static str, i64>) -> Result<Self, redb::Error> {
-        let not_before = meta.get(NOT_BEFORE)?.map(|nanos| Timestamp::from_unix_nanos(nanos.value()));
-        Ok(Self { answers: Vec::new(), now: Seen { not_before, ..Seen::default() }, changed: false })
+        let now = Seen { not_before: table::not_before(meta)?, ..Seen::default() };
+        Ok(Self { answers: Vec::new(), now, changed: false })
     }
 
     fn apply(
