@@ -4,10 +4,9 @@
 //! Within a process they take turns; between processes the overdraft is at most one attempt each, since what is
 //! charged is charged in full.
 
-use std::collections::hash_map::Entry;
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
+use std::hash::{BuildHasher, RandomState};
 use std::sync::PoisonError;
 use std::task::{Poll, Waker};
 
@@ -24,48 +23,28 @@ const WAITING: usize = 8;
 const WAITING_OF_ONE: usize = WAITING / 2;
 
 /// Enough that attempts on different tokens seldom meet at one lock, or at one that another core was the last to use; 64 KiB of them.
-const SHARDS: usize = if cfg!(shuttle) { 16 } else { 512 };
+const LANES: usize = if cfg!(shuttle) { 16 } else { 512 };
 
 /// Who has the turn for which token, and who waits for it.
 #[derive(Debug)]
 pub(super) struct Turns {
-    shards: Box<[Lane]>,
+    lanes: Box<[Lane]>,
     hasher: RandomState,
 }
 
-/// On cache lines of its own: processors that work on different tokens don't wait for each other's memory.
+/// The tokens on which attempts are under way: no more than a few in each lane, which are looked through. On cache lines of its own:
+/// processors that work on different tokens don't wait for each other's memory.
 #[derive(Debug, Default)]
 #[repr(align(128))]
-struct Lane(Mutex<Shard>);
-
-/// By a hash of the token's name, under keys that nobody outside knows. Two tokens with one hash would wait for each other,
-/// which harms neither; and a name is hashed once for each attempt instead of six times.
-type Shard = HashMap<u64, Queue, BuildHasherDefault<Hashed>>;
-
-/// What is a hash already.
-#[derive(Default)]
-struct Hashed(u64);
-
-impl Hasher for Hashed {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
-        }
-    }
-
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
-    }
-}
+struct Lane(Mutex<Vec<Queue>>);
 
 /// Who has the turn, and who waits. That is the whole state: a turn is never handed to anybody who could drop it on the way. As a rule
 /// nobody waits, and nothing is allocated.
 #[derive(Debug)]
 struct Queue {
+    /// A hash of the token's name, under keys that nobody outside knows. Two tokens with one hash would wait for each other, which harms
+    /// neither; and a name is hashed once for each attempt instead of six times.
+    token: u64,
     front: Place,
     waiting: VecDeque<Place>,
     next: u64,
@@ -81,7 +60,7 @@ struct Place {
 
 impl Turns {
     pub(super) fn new() -> Self {
-        Self { shards: (0..SHARDS).map(|_| Lane::default()).collect(), hasher: RandomState::new() }
+        Self { lanes: (0..LANES).map(|_| Lane::default()).collect(), hasher: RandomState::new() }
     }
 
     /// Takes a place at the end of the token's queue; `None` where the queue is full, or has as many of this client's
@@ -91,29 +70,25 @@ impl Turns {
         let token = self.hasher.hash_one(id);
         let place = |number| Place { number, client, waker: None };
         let turn = |number, front| Turn { turns: self, token, number, front };
-        match self.shard(token).entry(token) {
-            Entry::Vacant(entry) => {
-                entry.insert(Queue { front: place(0), waiting: VecDeque::new(), next: 1 });
-                Some(turn(0, true))
-            }
-            Entry::Occupied(mut entry) => {
-                let queue = entry.get_mut();
-                let own = queue.waiting.iter().filter(|place| place.client == client).count();
-                if queue.waiting.len() >= WAITING || own >= WAITING_OF_ONE {
-                    return None;
-                }
-                let number = queue.next;
-                queue.next = queue.next.wrapping_add(1);
-                queue.waiting.push_back(place(number));
-                Some(turn(number, false))
-            }
+        let mut queues = self.queues(token);
+        let Some(queue) = queues.iter_mut().find(|queue| queue.token == token) else {
+            queues.push(Queue { token, front: place(0), waiting: VecDeque::new(), next: 1 });
+            return Some(turn(0, true));
+        };
+        let own = queue.waiting.iter().filter(|place| place.client == client).count();
+        if queue.waiting.len() >= WAITING || own >= WAITING_OF_ONE {
+            return None;
         }
+        let number = queue.next;
+        queue.next = queue.next.wrapping_add(1);
+        queue.waiting.push_back(place(number));
+        Some(turn(number, false))
     }
 
-    fn shard(&self, token: u64) -> MutexGuard<'_, Shard> {
-        // Not the bits that a map tells its entries apart by: the lowest and the highest.
-        let shard = usize::try_from((token >> 32) % SHARDS as u64).unwrap_or(0);
-        self.shards[shard].0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Those that share a lock with this token's.
+    fn queues(&self, token: u64) -> MutexGuard<'_, Vec<Queue>> {
+        let lane = usize::try_from(token % LANES as u64).unwrap_or(0);
+        self.lanes[lane].0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -136,8 +111,10 @@ impl Turn<'_> {
         poll_fn(|context| {
             // Dropped after the lock is let go: dropping a waker may run whatever its runtime likes.
             let _replaced;
-            let mut queues = self.turns.shard(self.token);
-            let Some(queue) = queues.get_mut(&self.token) else { return Poll::Ready(()) };
+            let mut queues = self.turns.queues(self.token);
+            let Some(queue) = queues.iter_mut().find(|queue| queue.token == self.token) else {
+                return Poll::Ready(());
+            };
             match queue.waiting.iter_mut().find(|place| place.number == self.number) {
                 // The waker is kept under the lock under which the front is replaced: no wake-up falls between.
                 Some(place) => {
@@ -170,9 +147,9 @@ impl Drop for Turn<'_> {
     fn drop(&mut self) {
         // Dropped after the lock is let go, with its waker.
         let _own;
-        let mut queues = self.turns.shard(self.token);
-        let Entry::Occupied(mut entry) = queues.entry(self.token) else { return };
-        let queue = entry.get_mut();
+        let mut queues = self.turns.queues(self.token);
+        let Some(at) = queues.iter().position(|queue| queue.token == self.token) else { return };
+        let Some(queue) = queues.get_mut(at) else { return };
         let mut next = None;
         if queue.front.number != self.number {
             let at = queue.waiting.iter().position(|place| place.number == self.number);
@@ -181,7 +158,7 @@ impl Drop for Turn<'_> {
             next = place.waker.take();
             _own = Some(std::mem::replace(&mut queue.front, place));
         } else {
-            entry.remove();
+            queues.swap_remove(at);
         }
         drop(queues);
         // Outside of the lock: a waker may run the woken future on this thread.
@@ -253,7 +230,7 @@ mod tests {
         }
         impl Drop for Nosy {
             fn drop(&mut self) {
-                assert!(self.0.shards.iter().all(|lane| lane.0.try_lock().is_ok()), "dropped under the lock");
+                assert!(self.0.lanes.iter().all(|lane| lane.0.try_lock().is_ok()), "dropped under the lock");
             }
         }
         let (turns, a) = (Arc::new(Turns::new()), id("a"));
@@ -338,7 +315,7 @@ mod tests {
             drop(first);
             block_on(second.come());
         }
-        assert!(turns.shards.iter().all(|lane| lane.0.lock().unwrap().is_empty()));
+        assert!(turns.lanes.iter().all(|lane| lane.0.lock().unwrap().is_empty()));
     }
 
     #[test]
