@@ -33,11 +33,21 @@ fn hostile_rows() {
         "partial_full_at = NULL",
         "failures = NULL, blind_full_at = NULL, partial_full_at = NULL",
     ];
-    for set in ["id = ''", "id = repeat('a', 256)", "budget = id"] {
-        let statement = format!("UPDATE {table} SET {set} WHERE id = 'user-42'");
-        assert!(!server.allows("app", &statement), "a constraint has nothing against {set}");
-    }
     server.psql(&format!("CREATE TABLE kept AS TABLE {table}"));
+    // Names that no token has: nobody gets in by them, and they aren't exported.
+    let cant_be_exported = |what: &str| {
+        let store = connect(patient(), &parameters);
+        let error = service.runtime.block_on(store.scan(&mut |_| ControlFlow::Continue(()))).expect_err(what);
+        assert!(matches!(error, StoreError::Corrupt { .. }), "{what}: {error}");
+        server.psql(&format!("DELETE FROM {table}; INSERT INTO {table} SELECT * FROM kept"));
+    };
+    for set in ["id = repeat('a', 256)", "id = E'\\n'", "budget = id", "budget = repeat('a', 256)"] {
+        server.psql(&format!("UPDATE {table} SET {set} WHERE id = 'user-42'"));
+        assert!(matches!(service.refuses(10, &one(0)).reason(), Reason::NotEnrolled), "{set}");
+        cant_be_exported(set);
+    }
+    server.psql(&format!("UPDATE {table} SET budget = id; INSERT INTO {table} SELECT * FROM kept"));
+    cant_be_exported("a second row of a token with a budget of its own");
     let corrupt = |what: &str| {
         let store = connect(patient(), &parameters);
         let error = service.runtime.block_on(store.load(token().key())).expect_err(what);

@@ -179,6 +179,9 @@ pub(super) fn record(row: Row, id: &str, budget: &str) -> Result<Record, StoreEr
         return Err(corrupt("a token's columns are NULL in part".to_owned()));
     };
     let token = name(id)?;
+    if budget == id {
+        return Err(corrupt(format!("{id:?} names itself as its budget")));
+    }
     let key = if budget.is_empty() { token.into() } else { TokenKey::new(token, name(budget)?) };
     Ok(Record { key, state, budget: kept })
 }
