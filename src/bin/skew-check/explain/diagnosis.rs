@@ -7,7 +7,7 @@ use skewgate::otp::{Code, Consecutive, TimeStep, Totp};
 use skewgate::time::{SignedDuration, TimeInterval, Timestamp};
 use skewgate::token::{Measurement, Odds};
 use skewgate::validator::decide::{Decision, Purpose, Standing, admit, judge};
-use skewgate::validator::{Policy, Reason};
+use skewgate::validator::{Advice, Policy, Reason};
 use skewgate::window::Window;
 
 use super::ExplainError;
@@ -59,8 +59,8 @@ pub(crate) enum Cause {
     TimeUnknown(String),
     /// Not looked at.
     NotAdmitted(Reason),
-    /// Fits where codes were used.
-    Replay,
+    /// Fits where codes were used, and what the validator would tell the user to do.
+    Replay(Advice),
     /// Several codes, of which the first are dead.
     PartlyUsed,
     /// Fits below the window.
@@ -94,7 +94,7 @@ impl Cause {
                 Reason::Locked { .. } => "locked",
                 _ => "not_admitted",
             },
-            Self::Replay => "replay",
+            Self::Replay(_) => "replay",
             Self::PartlyUsed => "partly_used",
             Self::TooOld => "too_old",
             Self::TooNew => "too_new",
@@ -205,7 +205,7 @@ impl Case<'_> {
         let found = admission.look(self.totp, Consecutive::new(self.codes)?);
         Ok(match judge(&admission, &found) {
             Decision::Accept { .. } => Cause::Accepted,
-            Decision::Replay { .. } => Cause::Replay,
+            Decision::Replay { advice } => Cause::Replay(advice),
             Decision::Wrong { .. } => Cause::FitsNowhere,
         })
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use skewgate::clock::OffsetInterval;
 use skewgate::otp::Format;
 use skewgate::time::SignedDuration;
-use skewgate::validator::Reason;
+use skewgate::validator::{Advice, Reason};
 
 use super::diagnosis::Remedy;
 use super::search::Alternative;
@@ -37,7 +37,7 @@ pub(crate) fn sentence(finding: &Finding) -> String {
         (Cause::NotAdmitted(reason), None) => {
             format!("{what} would not be looked at, and {fits} nowhere near: {reason}")
         }
-        (Cause::Replay, _) => {
+        (Cause::Replay(_), _) => {
             format!("{what} {fits} where codes are dead: used before, or older than one that was used")
         }
         (Cause::PartlyUsed, _) => {
@@ -99,7 +99,12 @@ pub(crate) fn advice(finding: &Finding) -> String {
             }
             _ => "mend what it says".into(),
         },
-        Cause::Replay | Cause::PartlyUsed => {
+        Cause::Replay(Advice::RetryAfter(wait)) => format!(
+            "the token's clock ran ahead when a code was used, and is right by now: all that it shows in the next {} counts as used. \
+             Wait, or authenticate the user otherwise and enrol the token anew, with another secret",
+            span(*wait)
+        ),
+        Cause::Replay(_) | Cause::PartlyUsed => {
             "wait for the next code. If the export was made after this attempt, it may know of this very login; if the user knows of \
              none, somebody else has used the code"
                 .into()

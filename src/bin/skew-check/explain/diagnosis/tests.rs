@@ -154,6 +154,12 @@ fn used_codes_are_told_from_wrong_ones() {
     assert_eq!(cause(&world.tried(&[-30, 0])), "partly_used");
     world.standing.token.watermark = Some(step(600));
     assert_eq!(cause(&world.tried(&[0])), "watermark_ahead");
+    // It ran ahead until it was set right.
+    world.standing.token.drift =
+        Drift::from_parts(SignedDuration::from_secs(600), 25_000_000_000_000, at(-60), None);
+    let found = world.tried(&[0]);
+    let Cause::Replay(Advice::RetryAfter(wait)) = found.cause else { panic!("{:?}", found.cause) };
+    assert!((600..=660).contains(&wait.as_secs()), "{wait:?}");
 }
 
 #[test]
