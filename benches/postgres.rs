@@ -1,6 +1,7 @@
 //! Logins over PostgreSQL beside a bare loop of the same two round trips, in turns in one run: `cargo bench --bench postgres --features
 //! postgres`. The server is started for it, on loopback, with its own settings, and has statistics of its tables, as autovacuum makes them
-//! wherever they are in use. A turn is short and the ratio is that of neighbours: a disk is slower in one second than in another.
+//! wherever they are in use. A turn is short and the ratio is that of neighbours: a disk is slower in one second than in another. Both use
+//! one connection: a process of the server that the system has put on another processor is slower to reach, whoever asks.
 
 #![expect(
     clippy::unwrap_used,
@@ -15,6 +16,7 @@ mod server;
 use std::sync::Arc;
 use std::time::Duration;
 
+use deadpool_postgres::{Manager, Pool};
 use server::Postgres;
 use skewgate::otp::{Secret, Totp};
 use skewgate::store::postgres::PostgresStore;
@@ -24,7 +26,7 @@ use skewgate::time::{LocalClock, TimeInterval, TimeSource, Timestamp};
 use skewgate::token::{Token, TokenId};
 use skewgate::validator::{Attempt, Validator};
 use tokio::runtime::Builder;
-use tokio_postgres::NoTls;
+use tokio_postgres::{Config, NoTls};
 
 const TURNS: usize = 300;
 const LOGINS: i64 = 8;
@@ -35,8 +37,11 @@ fn main() {
     let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     // In a task, as a service's handlers are.
     let login = async move {
-        let store = PostgresStore::builder().deadline(Duration::from_secs(10));
-        let store = Arc::new(store.connect(parameters.parse().unwrap(), NoTls).unwrap());
+        let mut config: Config = parameters.parse().unwrap();
+        config.options("-c plan_cache_mode=force_generic_plan -c statement_timeout=10000");
+        let pool = Pool::builder(Manager::new(config, NoTls)).max_size(1).build().unwrap();
+        let store = PostgresStore::builder().deadline(Duration::from_secs(10)).over(pool.clone());
+        let store = Arc::new(store);
         store.migrate().await.unwrap();
         let start = Timestamp::from_unix_seconds(1_780_315_200).unwrap();
         let time = Arc::new(SimTime::new(TimeInterval::around(start, Duration::from_millis(10))));
@@ -47,8 +52,7 @@ fn main() {
         gate.enrol(&token, &code()).await.unwrap();
 
         // What a service without a library would do.
-        let (client, connection) = tokio_postgres::connect(&parameters, NoTls).await.unwrap();
-        tokio::spawn(connection);
+        let client = pool.get().await.unwrap();
         client
             .batch_execute(
                 "CREATE TABLE bare (id text PRIMARY KEY, step bigint, mean bigint, variance bigint, updated bigint);
@@ -62,6 +66,7 @@ fn main() {
         let update = client.prepare(update).await.unwrap();
 
         client.batch_execute("ANALYZE").await.unwrap();
+        drop(client);
 
         let (mut ours, mut bare, mut ratios, mut step) = (Vec::new(), Vec::new(), Vec::new(), 0_i64);
         for _ in 0..TURNS {
@@ -70,6 +75,7 @@ fn main() {
                 time.advance(Duration::from_secs(30));
                 assert!(gate.validate(Some(&token), &code()).await.is_accepted());
             }
+            let client = pool.get().await.unwrap();
             let middle = OsClock.raw();
             for _ in 0..LOGINS {
                 step += 1;

@@ -124,7 +124,8 @@ impl PostgresBuilder {
     }
 
     /// A store with the connections of a pool that the service has already. Its sessions must be in READ COMMITTED, which is
-    /// PostgreSQL's default, and had better have a `statement_timeout`.
+    /// PostgreSQL's default, and had better have a `statement_timeout`, and `plan_cache_mode = force_generic_plan`: whichever rows a
+    /// statement of this store is about, its plan is the same.
     #[must_use]
     pub fn over(self, pool: Pool) -> PostgresStore {
         let Self { schema, deadline, standbys, promotion, .. } = self;
