@@ -12,8 +12,8 @@
 //! can't know that it has gone back in time.
 //!
 //! Opening it reads it whole and verifies every page's checksum, some tenths of a second for a million tokens: what is damaged is
-//! [`OpenError::Corrupt`]. A token takes about 140 bytes of the disk with an id of 16, 120 once it is closed. The file's length may be up to twice that while it
-//! is open: it grows ahead, without using the space.
+//! [`OpenError::Corrupt`]. A token takes about 140 bytes of the disk with an id of 16, and 120 once the store is closed. While it
+//! is open there are a few megabytes beside that, however few tokens there are; and the file's length may be twice as much: it grows ahead, without using the space.
 //!
 //! After a failed write (the disk is full, or broken) it isn't known what the disk holds, and every operation fails until the
 //! store is opened again.

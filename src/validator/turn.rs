@@ -32,7 +32,7 @@ pub(super) struct Turns {
     hasher: RandomState,
 }
 
-/// The tokens on which attempts are under way: no more than a few in each lane, which are looked through. On cache lines of its own:
+/// The tokens on which attempts are under way: as a rule no more than a few in each lane, which are looked through. On cache lines of its own:
 /// processors that work on different tokens don't wait for each other's memory.
 #[derive(Debug, Default)]
 #[repr(align(128))]

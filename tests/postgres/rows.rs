@@ -41,7 +41,8 @@ fn hostile_rows() {
         assert!(matches!(error, StoreError::Corrupt { .. }), "{what}: {error}");
         server.psql(&format!("DELETE FROM {table}; INSERT INTO {table} SELECT * FROM kept"));
     };
-    for set in ["id = repeat('a', 256)", "id = E'\\n'", "budget = id", "budget = repeat('a', 256)"] {
+    for set in ["id = ''", "id = repeat('a', 256)", "id = E'\\n'", "budget = id", "budget = repeat('a', 256)"]
+    {
         server.psql(&format!("UPDATE {table} SET {set} WHERE id = 'user-42'"));
         assert!(matches!(service.refuses(10, &one(0)).reason(), Reason::NotEnrolled), "{set}");
         cant_be_exported(set);

@@ -351,20 +351,26 @@ impl ManageStore for PostgresStore {
         visit: &'a mut (dyn FnMut(Record) -> ControlFlow<()> + Send),
     ) -> StoreFuture<'a, ()> {
         Box::pin(async move {
-            let (mut after, mut after_budget) = (String::new(), String::new());
+            let (mut last, mut last_budget, mut begun) = (String::new(), String::new(), false);
             loop {
-                let parameters: [&(dyn ToSql + Sync); 3] = [&after, &after_budget, &PAGE];
+                // From the last one on: there is no name that comes before all others.
+                let parameters: [&(dyn ToSql + Sync); 3] = [&last, &last_budget, &PAGE];
                 let rows = self.within(self.read(&self.statements.scan, &parameters)).await?;
+                let mut more = false;
                 for row in &rows {
                     let (parts, id, budget) = row::scanned(row)?;
+                    if begun && (id, budget) == (last.as_str(), last_budget.as_str()) {
+                        continue;
+                    }
                     // What stands in for unknown tokens: no caller has named it.
                     if !id.starts_with('\u{1}') && visit(row::record(parts, id, budget)?).is_break() {
                         return Ok(());
                     }
-                    id.clone_into(&mut after);
-                    budget.clone_into(&mut after_budget);
+                    id.clone_into(&mut last);
+                    budget.clone_into(&mut last_budget);
+                    (begun, more) = (true, true);
                 }
-                if rows.is_empty() {
+                if !more {
                     return Ok(());
                 }
             }

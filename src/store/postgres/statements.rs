@@ -156,7 +156,7 @@ impl Statements {
                 "SELECT {TOKEN_COLUMNS}, {BUDGET_COLUMNS}, t.id, t.budget
                 FROM {tokens} t
                 LEFT JOIN {tokens} b ON b.id = CASE t.budget WHEN '' THEN t.id ELSE t.budget END AND b.budget = ''
-                WHERE (t.id, t.budget) > ($1, $2) AND (t.epoch IS NOT NULL OR t.budget <> '')
+                WHERE (t.id, t.budget) >= ($1, $2) AND (t.epoch IS NOT NULL OR t.budget <> '')
                 ORDER BY t.id, t.budget LIMIT $3::bigint"
             ),
             set_not_before: format!(

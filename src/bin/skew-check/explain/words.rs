@@ -75,6 +75,10 @@ pub(crate) fn sentence(finding: &Finding) -> String {
     }
 }
 
+/// What to do about a code that was used.
+const USED: &str = "wait for the next code. If the export was made after this attempt, it may know of this very login; if the user \
+                    knows of none, somebody else has used the code";
+
 /// What to do about it.
 pub(crate) fn advice(finding: &Finding) -> String {
     let diagnosis = &finding.diagnosis;
@@ -100,15 +104,11 @@ pub(crate) fn advice(finding: &Finding) -> String {
             _ => "mend what it says".into(),
         },
         Cause::Replay(Advice::RetryAfter(wait)) => format!(
-            "the token's clock ran ahead when a code was used, and is right by now: all that it shows in the next {} counts as used. \
-             Wait, or authenticate the user otherwise and enrol the token anew, with another secret",
+            "{USED}. If the token's clock ran ahead when that code was used, and was set right since, all that it shows in the next {} counts \
+             as used",
             span(*wait)
         ),
-        Cause::Replay(_) | Cause::PartlyUsed => {
-            "wait for the next code. If the export was made after this attempt, it may know of this very login; if the user knows of \
-             none, somebody else has used the code"
-                .into()
-        }
+        Cause::Replay(_) | Cause::PartlyUsed => USED.into(),
         Cause::TooOld | Cause::TooNew => about_clock(finding),
         Cause::OtherParameters => {
             "make the validator's row of this token say the same as the token, or enrol it anew".into()

@@ -31,7 +31,7 @@ COMMENT ON TABLE skewgate_token IS
 COMMENT ON COLUMN skewgate_token.id IS
     'The name of a token, or of an account whose tokens share a budget. Those that begin with U+0001 stand in for unknown tokens';
 COMMENT ON COLUMN skewgate_token.budget IS
-    'Where the token''s guess budget is: '''' in this row, otherwise in the row with this id and '''' here';
+    'Where the token''s guess budget is: '''' in this row, otherwise in the row with this id and '''' here. Never this row''s own id, as the view shows it';
 COMMENT ON COLUMN skewgate_token.epoch IS
     'Which enrolment this is: 63 bits drawn at random. NULL: no token is enrolled, this is a budget alone';
 COMMENT ON COLUMN skewgate_token.watermark IS
