@@ -4,15 +4,15 @@ use super::*;
 use std::future::poll_fn;
 use std::task::Poll;
 
-/// Polls `future` at most `polls` times, then drops it. Whether it was ready.
-async fn polled<F: Future + Unpin>(mut future: F, polls: usize) -> bool {
+/// What `future` gives if it is ready within so many polls; otherwise it is dropped.
+pub(crate) async fn polled<F: Future + Unpin>(mut future: F, polls: usize) -> Option<F::Output> {
     let mut left = polls;
     poll_fn(|context| {
         if left == 0 {
-            return Poll::Ready(false);
+            return Poll::Ready(None);
         }
         left -= 1;
-        Pin::new(&mut future).poll(context).map(|_| true)
+        Pin::new(&mut future).poll(context).map(Some)
     })
     .await
 }
@@ -28,7 +28,7 @@ pub(crate) async fn a_dropped_future_did_all_or_nothing(place: Arc<dyn Place>) {
         let burning = Failure { burn: Some(step(20)), ..failure(Bucket::Partial, 0) };
         let mut writes = Vec::new();
         for _ in 0..4 {
-            writes.push(polled(store.write(&key, Change::Fail(burning)), polls).await);
+            writes.push(polled(store.write(&key, Change::Fail(burning)), polls).await.is_some());
             polled(store.load(&key), polls).await;
         }
         let answered = u32::try_from(writes.iter().filter(|ready| **ready).count()).unwrap();

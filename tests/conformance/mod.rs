@@ -1,4 +1,4 @@
-//! The laws of [`StateStore`](skewgate::store::StateStore) and [`ManageStore`], as tests of any store.
+//! The laws of [`StateStore`](skewgate::store::StateStore) and [`ManageStore`], as tests of any store; and of a validator on it.
 //!
 //! A [`Place`] is where a store keeps its rows. `conformance!(name, make)` makes a module with a test for each law, in which
 //! `make` is called once; `conformance!(#[ignore = "needs …: ./tests/run"] name, make)` marks them all. `make` is given the runtime
@@ -12,6 +12,7 @@
 )]
 
 pub(crate) mod drops;
+pub(crate) mod logins;
 mod model;
 pub(crate) mod names;
 pub(crate) mod races;
@@ -81,6 +82,10 @@ macro_rules! conformance {
             $crate::conformance::conformance!(@law $marks $make, drops::a_dropped_future_did_all_or_nothing);
             $crate::conformance::conformance!(@law $marks $make, scans::a_scan_shows_each_token_once);
             $crate::conformance::conformance!(@law $marks $make, restarts::what_was_answered_is_there_after_a_restart);
+            $crate::conformance::conformance!(@law $marks $make, logins::an_owner_gets_in_within_two_tries_through_a_flood);
+            $crate::conformance::conformance!(@law $marks $make, logins::an_attempt_that_is_dropped_lets_nobody_in_twice);
+            #[cfg(feature = "backup")]
+            $crate::conformance::conformance!(@law $marks $make, logins::no_used_code_comes_back_with_an_import);
         }
     };
     (@law [$($mark:tt)*] $make:expr, $file:ident::$law:ident) => {
