@@ -93,7 +93,6 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod block_on;
-#[cfg(any(feature = "embedded", feature = "ntp"))]
 mod bytes;
 pub mod clock;
 #[cfg(any(feature = "embedded", feature = "watch"))]

@@ -20,7 +20,6 @@ mod memory;
 pub mod postgres;
 #[cfg(feature = "redis")]
 pub mod redis;
-#[cfg(feature = "embedded")]
 pub mod row;
 
 pub use change::{Acceptance, Change, Failure, Renewal, Reset, Row, Seen, Written};
