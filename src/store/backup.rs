@@ -29,6 +29,22 @@
 //!
 //! Times are nanoseconds since the Unix epoch. A budget on which no token is any more isn't in it; whoever is enrolled on that again begins with a
 //! nearly empty one, as everybody does after an import.
+//!
+//! # The drill
+//!
+//! 1. Every night, [`export`] to a file, and back up the user table, with its sealed secrets, after that: a token that is in one of them alone
+//!    lets nobody in.
+//! 2. After a loss, stop every node of the service. Bring the user table back, and make an empty store.
+//! 3. See that the clock is right (`skew-check probe`): what is declared dead, is dead until then.
+//! 4. [`import`], before the first login. It says how many tokens came back.
+//! 5. Start the service. For five minutes nobody gets in; who was enrolled since the backup is unknown and enrols again; a
+//!    resynchronisation has to wait until all that could have been used is out of reach.
+//! 6. Try it before it is needed: export, log in, import into an empty store. The code of that login, and those of the next five
+//!    minutes, must be refused, and a later one let in. Every store of this crate is put to that test.
+//!
+//! A store may come back by other means: the embedded store's file or Redis's files from a copy, a virtual machine's disk from a snapshot. Then put them
+//! in their place while every node is stopped, and call [`Validator::restored`](crate::validator::Validator::restored) before the first login.
+//! PostgreSQL's has a drill of its own: `store::postgres::restore`.
 
 use std::collections::{HashMap, HashSet};
 use std::io::{self, BufRead, Write};
