@@ -1,4 +1,4 @@
-//! A login's load and write in the store on Redis, beside a bare loop of the same two round trips: `cargo bench --bench redis --features redis`.
+//! Logins over Redis beside a bare loop of the same two round trips: `cargo bench --bench redis --features redis`.
 //!
 //! Both are timed in turns against one redis-server with `appendfsync always`, one login at a time. The goal is 0.8 of the bare rate.
 
@@ -7,44 +7,24 @@
 mod servers;
 
 use std::error::Error;
+use std::sync::Arc;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{Client, pipe};
 use servers::RedisServer;
-use skewgate::otp::TimeStep;
+use skewgate::otp::{Secret, Totp};
 use skewgate::store::redis::RedisStore;
-use skewgate::store::{Acceptance, Change, StateStore, Written};
-use skewgate::time::{LocalClock, SignedDuration, Timestamp, os::OsClock};
-use skewgate::token::{Budget, Drift, TokenId, TokenKey, TokenState};
+use skewgate::time::sim::SimTime;
+use skewgate::time::{LocalClock, SignedDuration, TimeInterval, TimeSource, Timestamp, os::OsClock};
+use skewgate::token::{Token, TokenId};
+use skewgate::validator::{Attempt, Validator};
 
 const TURNS: usize = 101;
-const LOGINS: i64 = 50;
+const LOGINS: u32 = 50;
 const NOW: Timestamp = Timestamp::from_unix_nanos(1_780_000_000_000_000_000);
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
-
-fn drift() -> Drift {
-    Drift::from_parts(SignedDuration::ZERO, 124_000_000, NOW, None)
-}
-
-async fn through_the_store(store: &RedisStore, key: &TokenKey, step: i64) -> Outcome<()> {
-    let loaded = store.load(key).await?;
-    let step = TimeStep::new(step).ok_or("a negative step")?;
-    assert!(loaded.row.token.is_some_and(|state| state.watermark < Some(step)));
-    let change = Change::Accept(Acceptance {
-        first: step,
-        step,
-        drift: drift(),
-        epoch: 0,
-        seen: loaded.seen(),
-        nonce: step.get().to_le_bytes(),
-        failure_limit: u32::MAX,
-        authenticates: true,
-    });
-    assert_eq!(store.write(key, change).await?, Written::Done);
-    Ok(())
-}
 
 /// The same commands, as many bytes, a script that only keeps them.
 async fn bare(connection: &mut MultiplexedConnection, script: &str, value: &[u8]) -> Outcome<()> {
@@ -63,29 +43,36 @@ fn main() -> Outcome<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let builder = RedisStore::builder(&server.url()).deadline(Duration::from_secs(20));
-        let store = builder.connect().await?;
-        let key = TokenKey::from(TokenId::new("user-42")?);
-        let state = TokenState { epoch: 0, watermark: None, nonce: [0; 8], drift: drift() };
-        store.write(&key, Change::Enrol { state, budget: Budget::full(NOW) }).await?;
+        let time = Arc::new(SimTime::new(TimeInterval::around(NOW, Duration::from_millis(10))));
+        let gate = Validator::builder(Arc::new(builder.connect().await?), time.clone()).build()?;
+        let totp = Totp::builder(&Secret::from_bytes(b"12345678901234567890")?).build()?;
+        let token = Token::new(TokenId::new("user-42")?, totp.clone());
+        let code = || -> Outcome<Attempt> {
+            let step = totp.step_at(time.now()?.midpoint()).ok_or("before the first step")?;
+            Ok(Attempt::one(totp.code_at(step)))
+        };
+        if gate.enrol(&token, &code()?).await.is_err() {
+            return Err("the token isn't enrolled".into());
+        }
         let mut connection = Client::open(server.url())?.get_multiplexed_async_connection().await?;
         let mut load = redis::cmd("SCRIPT");
         load.arg("LOAD").arg("redis.call('SET', KEYS[1], ARGV[1]) return 1");
         let script: String = load.query_async(&mut connection).await?;
 
-        let (mut rates, mut step) = (Vec::new(), 0);
+        let mut rates = Vec::new();
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
         for _ in 0..TURNS {
             let start = OsClock.raw();
             for _ in 0..LOGINS {
-                step += 1;
-                through_the_store(&store, &key, step).await?;
+                time.advance(Duration::from_secs(30));
+                assert!(gate.validate(Some(&token), &code()?).await.is_accepted());
             }
             let middle = OsClock.raw();
             for _ in 0..LOGINS {
                 bare(&mut connection, &script, &[7; 69]).await?;
             }
             let end = OsClock.raw();
-            let each = |span: SignedDuration| span.unsigned_abs().as_secs_f64() * 1e6 / 50.0;
+            let each = |span: SignedDuration| span.unsigned_abs().as_secs_f64() * 1e6 / f64::from(LOGINS);
             ours.push(each(middle - start));
             theirs.push(each(end - middle));
             rates.push(each(end - middle) / each(middle - start));
@@ -95,7 +82,7 @@ fn main() -> Outcome<()> {
         }
         let median = |values: &[f64]| values[values.len() / 2];
         println!(
-            "store {:.1} µs, bare {:.1} µs a login; rate of the store: {:.3} of the bare one",
+            "a login {:.1} µs, bare {:.1} µs; rate: {:.3} of the bare one",
             median(&ours),
             median(&theirs),
             median(&rates)

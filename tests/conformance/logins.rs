@@ -103,7 +103,10 @@ pub(crate) async fn an_attempt_that_is_dropped_lets_nobody_in_twice(place: Arc<d
             wrong += u32::from(answered.is_some_and(|verdict| is_wrong(&verdict)));
         }
         let paid = load(store, token.key()).await.row.budget.unwrap().failures();
-        assert!(wrong <= paid && paid <= 3, "after {polls} polls {wrong} were told that they are wrong, {paid} paid");
+        assert!(
+            wrong <= paid && paid <= 3,
+            "after {polls} polls {wrong} were told that they are wrong, {paid} paid"
+        );
         let mut accepted = 0;
         for (gate, polls) in gates().zip([polls, polls, polls, usize::MAX]) {
             let attempt = site.shown(&token, 0);
