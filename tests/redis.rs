@@ -16,14 +16,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use servers::{DURABLE, FORGETFUL, RedisCluster, RedisServer, url};
-use skewgate::otp::TimeStep;
+use skewgate::otp::{Secret, TimeStep, Totp};
 use skewgate::store::redis::{Confirmation, Loss, RedisBuilder, RedisConnectError, RedisStore};
 use skewgate::store::{
     Acceptance, Change, Failure, Loaded, ManageStore, Renewal, Replaced, Seen, StateStore, StoreError,
     Written,
 };
-use skewgate::time::{SignedDuration, Timestamp};
-use skewgate::token::{Bucket, Budget, Charge, Drift, Odds, TokenId, TokenKey, TokenState};
+use skewgate::time::sim::SimTime;
+use skewgate::time::{SignedDuration, TimeInterval, TimeSource, Timestamp};
+use skewgate::token::{Bucket, Budget, Charge, Drift, Odds, Token, TokenId, TokenKey, TokenState};
+use skewgate::validator::{Attempt, Validator};
 use tcp_relay::{TcpRelay, Weather};
 use tokio::runtime::Builder;
 
@@ -282,6 +284,39 @@ fn an_emptied_database_is_noticed_and_its_tokens_are_not_enrolled() {
         store.set_not_before(NOW).await.unwrap();
         let loaded = load(&store).await;
         assert_eq!((loaded.not_before, loaded.replaced), (Some(NOW), None));
+    });
+}
+
+/// The same, as a service sees it: no code that was used by then lets anybody in.
+#[test]
+#[ignore = "needs redis-server: ./tests/run"]
+fn an_emptied_database_brings_no_used_code_back() {
+    let server = RedisServer::durable();
+    run(async {
+        let time = Arc::new(SimTime::new(TimeInterval::around(NOW, Duration::from_millis(100))));
+        let store = Arc::new(open(&server).await);
+        let gate = Validator::builder(store, time.clone()).build().unwrap();
+        let totp = Totp::builder(&Secret::from_bytes(&[7; 20]).unwrap()).build().unwrap();
+        let token = Token::new(TokenId::new("user-42").unwrap(), totp.clone());
+        let shown = || Attempt::one(totp.code_at(totp.step_at(time.now().unwrap().midpoint()).unwrap()));
+        gate.enrol(&token, &shown()).await.unwrap();
+        time.advance(Duration::from_secs(60));
+        let used = shown();
+        assert!(gate.validate(Some(&token), &used).await.is_accepted());
+        server.cli(&["FLUSHALL"]);
+        for _ in 0..3 {
+            assert!(!gate.validate(Some(&token), &used).await.is_accepted());
+        }
+        // A service that enrols everybody again as they come, by whatever they show.
+        gate.enrol(&token, &used).await.unwrap();
+        for _ in 0..5 {
+            for attempt in [&used, &shown()] {
+                assert!(!gate.validate(Some(&token), attempt).await.is_accepted());
+            }
+            time.advance(Duration::from_secs(60));
+        }
+        time.advance(Duration::from_secs(120));
+        assert!(gate.validate(Some(&token), &shown()).await.is_accepted());
     });
 }
 

@@ -18,7 +18,7 @@ const OUTLIER_SIGMAS: u128 = 4;
 pub struct DriftModel {
     /// From reading a code to submitting it, on average. 10 s: people type six digits in about that time.
     pub mean_delay: Duration,
-    /// The standard deviation of that. 7 s.
+    /// The standard deviation of that. 7 s: delays with a median of 9 s and a long tail (lognormal, σ 0.55) have 6.2 s, rounded up.
     pub delay_deviation: Duration,
     /// How far the rate of a token's clock may be off, in parts in 10⁹. 10,000 (10 ppm): twice what a quartz
     /// without temperature compensation does at room temperature, measured against the mean that was learned.

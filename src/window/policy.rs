@@ -183,7 +183,8 @@ impl WindowPolicy {
         self.jitter
     }
 
-    /// By how much a clock that is called right may be wrong, besides its jitter. 1 s.
+    /// By how much a clock that is called right may be wrong, besides its jitter. 1 s: phones that follow the network's time are
+    /// right to about half a second.
     #[must_use]
     pub const fn synchronised_slack(&self) -> Duration {
         self.synchronised_slack

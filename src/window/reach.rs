@@ -10,7 +10,7 @@ use super::centres::reach;
 use super::{Grid, Span, Window, WindowError, WindowPolicy, check_clock};
 
 /// How much further than its drift could have grown a token is looked for when it is resynchronised: somebody may have set its
-/// clock. RFC 6238 §6 leaves the size open.
+/// clock. RFC 6238 §6 leaves the size open. Five minutes: a clock that is set by hand is seldom more than three off.
 pub const RESYNCHRONISATION_SLACK: Duration = Duration::from_secs(300);
 
 impl Window {
