@@ -19,6 +19,8 @@
 //! | a captured code that wasn't used is half of a pair | | `validator::decide`: `a_captured_code_is_no_half_of_a_pair`; `validator`: `a_code_that_was_half_of_a_wrong_pair_is_never_accepted_again` |
 //! | a relayed code moves the clock that was learned, and its owner is out | | here: `a_code_relayed_at_the_last_moment_costs_the_owner_no_login` |
 //! | a phone is borrowed, and the codes of the next hour written down | | here: `harvested_codes_…` |
+//! | a Redis is flushed | | `redis`: `an_emptied_database_brings_no_used_code_back` |
+//! | last night's rows come back around the store | | `postgres`: `restores::tables_dropped_and_restored` and those beside it; all stores: `no_used_code_comes_back_with_an_import` |
 //! | a few guesses at each of a million tokens | | here: `a_million_tokens_sprayed_…`, `a_ceiling_bounds_what_a_spray_finds` |
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
