@@ -1,12 +1,12 @@
-//! Any sequence of clocks and attempts into *admit* and *judge*: no step is accepted twice, only codes that are right are
-//! accepted, and what was paid for never exceeds what the buckets held and were refilled with.
+//! Any sequence of clocks and attempts into *admit* and *judge*, under every preset: no step is accepted twice and none that a restore has
+//! made dead, only codes that are right are accepted, and what was paid for never exceeds what the buckets held and were refilled with.
 #![no_main]
 
 use std::time::Duration;
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
-use skewgate::otp::{Code, Consecutive, Secret, TimeStep, Totp};
+use skewgate::otp::{Code, Consecutive, Digits, Secret, TimeStep, Totp};
 use skewgate::store::{Acceptance, Change, Row, Seen, Written};
 use skewgate::time::{SignedDuration, TimeInterval, Timestamp};
 use skewgate::token::{Bucket, Budget, Drift, DriftModel, Measurement, TokenState};
@@ -14,6 +14,16 @@ use skewgate::validator::Policy;
 use skewgate::validator::decide::{Decision, Purpose, Standing, admit, judge};
 
 const NANOS_PER_DAY: i128 = 86_400_000_000_000;
+
+#[derive(Arbitrary, Debug)]
+struct Case {
+    preset: u8,
+    eight_digits: bool,
+    a_code_a_minute: bool,
+    /// Everything up to so many seconds after the start is dead.
+    restored: Option<i16>,
+    attempts: Vec<Attempt>,
+}
 
 #[derive(Arbitrary, Debug)]
 struct Attempt {
@@ -30,12 +40,16 @@ fn step(number: i64) -> TimeStep {
     TimeStep::new(number.max(0)).unwrap_or(TimeStep::ZERO)
 }
 
-fuzz_target!(|attempts: Vec<Attempt>| {
+fuzz_target!(|case: Case| {
     let secret = Secret::from_bytes(b"12345678901234567890").expect("a secret");
-    let totp = Totp::builder(&secret).build().expect("a token");
-    let policy = Policy::default();
+    let digits = if case.eight_digits { Digits::EIGHT } else { Digits::SIX };
+    let period = Duration::from_secs(if case.a_code_a_minute { 60 } else { 30 });
+    let totp = Totp::builder(&secret).digits(digits).period(period).build().expect("a token");
+    let presets = [Policy::default, Policy::strict, Policy::hardware_tokens, Policy::nist];
+    let policy = presets[usize::from(case.preset) % presets.len()]();
     let start = Timestamp::from_unix_nanos(1_800_000_000_000_000_000);
     let began = TimeInterval::around(start, Duration::ZERO);
+    let not_before = case.restored.map(|seconds| start + SignedDuration::from_secs(seconds.into()));
     let first = totp.step_at(start).expect("after T0");
     let measured = Measurement::new(&DriftModel::default(), first, totp.period(), totp.t0(), &began);
     let state = TokenState {
@@ -47,7 +61,7 @@ fuzz_target!(|attempts: Vec<Attempt>| {
     let mut row = Row { token: Some(state), budget: Some(Budget::full(start)) };
     let (mut now, mut latest) = (start, start);
     let mut paid = [0_i128; 2];
-    for attempt in attempts.iter().take(200) {
+    for attempt in case.attempts.iter().take(200) {
         now = now + SignedDuration::from_secs(i64::from(attempt.seconds) % 1_000_000);
         let interval = TimeInterval::around(now, Duration::from_millis(attempt.half_width_ms.into()));
         latest = latest.max(interval.earliest());
@@ -70,7 +84,7 @@ fuzz_target!(|attempts: Vec<Attempt>| {
             })
             .collect();
         let (Some(state), Some(budget)) = (row.token, row.budget) else { unreachable!("nothing removes it") };
-        let standing = Standing { token: state, budget, not_before: None };
+        let standing = Standing { token: state, budget, not_before };
         let purpose = if attempt.resynchronise { Purpose::Resynchronise } else { Purpose::LogIn };
         let Ok(admission) = admit(&standing, &policy, &totp, &interval, purpose, count as u8) else {
             continue;
@@ -81,6 +95,8 @@ fuzz_target!(|attempts: Vec<Attempt>| {
                 assert!(admission.window().contains(step));
                 assert_eq!(first.get(), step.get() + 1 - count as i64);
                 assert!(state.watermark.is_none_or(|watermark| watermark < first), "a step twice");
+                let dead = not_before.and_then(|moment| totp.step_at(moment));
+                assert!(dead.is_none_or(|dead| dead < first), "a step of before the restore");
                 for (code, number) in codes.iter().zip(first.get()..) {
                     let right = totp.code_at(TimeStep::new(number).expect("not negative"));
                     assert_eq!(*code.expose(), *right.expose(), "a code that isn't right");
@@ -92,7 +108,7 @@ fuzz_target!(|attempts: Vec<Attempt>| {
                     epoch: 0,
                     seen: Seen::default(),
                     nonce: [0; 8],
-                    failure_limit: u32::MAX,
+                    failure_limit: policy.failure_limit().map_or(u32::MAX, u32::from),
                     authenticates: purpose == Purpose::LogIn,
                 });
                 assert_eq!(accept.apply(&mut row, Seen::default()), Written::Done);
@@ -108,7 +124,10 @@ fuzz_target!(|attempts: Vec<Attempt>| {
                         .all(|(code, number)| *code.expose() == *totp.code_at(step(number)).expose())
                 };
                 let mut steps = admission.window().ranges().iter().flat_map(|range| range.steps());
-                assert!(steps.any(|last| Some(last) <= state.watermark && fits(last)), "a replay of nothing");
+                assert!(
+                    steps.any(|last| Some(last) <= admission.watermark() && fits(last)),
+                    "a replay of nothing"
+                );
             }
             Decision::Wrong { failure, .. } => {
                 assert_eq!(Change::Fail(failure).apply(&mut row, Seen::default()), Written::Done);
