@@ -38,7 +38,7 @@ use crate::time::Timestamp;
 use crate::token::TokenKey;
 
 use super::{Change, Loaded, ManageStore, Record, StateStore, StoreError, StoreFuture, Written};
-use table::{Fault, Scan, Standing};
+use table::{Fault, Scan, Snapshot};
 use writer::{Task, Writer};
 
 const STORE: &str = "embedded";
@@ -103,9 +103,9 @@ impl EmbeddedStoreBuilder {
     /// [`OpenError`] where the file is in use, damaged, not a store's, or can't be read and written.
     pub fn open(self) -> Result<EmbeddedStore, OpenError> {
         let Self { path, deadline, cache_bytes } = self;
-        let (database, standing) = open::open(&path, cache_bytes)?;
+        let (database, snapshot) = open::open(&path, cache_bytes)?;
         let database = Arc::new(database);
-        let writer = Writer::start(Arc::clone(&database), standing, deadline)
+        let writer = Writer::start(Arc::clone(&database), snapshot, deadline)
             .map_err(|error| OpenError::failed(&path, error))?;
         Ok(EmbeddedStore { writer, database, path })
     }
@@ -137,7 +137,7 @@ impl EmbeddedStore {
     }
 
     fn read(&self, key: &TokenKey) -> Result<Loaded, StoreError> {
-        let Standing { rows, not_before } = self.writer.standing()?;
+        let Snapshot { rows, not_before } = self.writer.snapshot()?;
         Ok(Loaded { row: table::read(&*rows, key)?, not_before, ..Loaded::default() })
     }
 }
@@ -202,7 +202,7 @@ impl ManageStore for EmbeddedStore {
         visit: &'a mut (dyn FnMut(Record) -> ControlFlow<()> + Send),
     ) -> StoreFuture<'a, ()> {
         Box::pin(async move {
-            let entries = self.writer.standing()?.rows;
+            let entries = self.writer.snapshot()?.rows;
             let mut scan = Scan::default();
             while scan.page(&*entries, visit)?.is_continue() {
                 let_others_run().await;

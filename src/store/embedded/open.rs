@@ -6,7 +6,7 @@ use redb::{Database, ReadableDatabase, WriteTransaction};
 
 use crate::database::{self, OpenFault};
 
-use super::table::{META, ROWS, SCHEMA, Standing};
+use super::table::{META, ROWS, SCHEMA, Snapshot};
 
 /// How entries are laid out. A release that changes it reads the older ones too.
 const KNOWN_SCHEMA: i64 = 1;
@@ -73,21 +73,21 @@ impl OpenError {
 }
 
 /// The database at `path`, which is made if nothing is there, and what is in it.
-pub(super) fn open(path: &Path, cache_bytes: usize) -> Result<(Database, Standing), OpenError> {
+pub(super) fn open(path: &Path, cache_bytes: usize) -> Result<(Database, Snapshot), OpenError> {
     let database = database::open(path, cache_bytes, make).map_err(|fault| OpenError::new(path, fault))?;
-    let standing = check(path, &database)?;
-    Ok((database, standing))
+    let snapshot = check(path, &database)?;
+    Ok((database, snapshot))
 }
 
-fn check(path: &Path, database: &Database) -> Result<Standing, OpenError> {
+fn check(path: &Path, database: &Database) -> Result<Snapshot, OpenError> {
     let read = || -> Result<_, redb::Error> {
         let transaction = database.begin_read()?;
         let schema = transaction.open_table(META)?.get(SCHEMA)?.map(|schema| schema.value());
-        Ok((schema, Standing::of(&transaction)?))
+        Ok((schema, Snapshot::of(&transaction)?))
     };
-    let (schema, standing) = read().map_err(|error| OpenError::new(path, error.into()))?;
+    let (schema, snapshot) = read().map_err(|error| OpenError::new(path, error.into()))?;
     match schema {
-        Some(KNOWN_SCHEMA) => Ok(standing),
+        Some(KNOWN_SCHEMA) => Ok(snapshot),
         Some(found) => Err(OpenError::Schema { path: path.into(), found, known: KNOWN_SCHEMA }),
         None => Err(OpenError::NotAStore { path: path.into() }),
     }

@@ -162,13 +162,13 @@ pub(super) fn not_before(
 
 /// What one transaction has left, for all who read until the next one has: to begin a transaction takes as long as to read a row.
 #[derive(Clone)]
-pub(super) struct Standing {
+pub(super) struct Snapshot {
     pub(super) rows: Arc<ReadOnlyTable<&'static [u8], &'static [u8]>>,
     /// What holds for all rows.
     pub(super) not_before: Option<Timestamp>,
 }
 
-impl Standing {
+impl Snapshot {
     pub(super) fn of(transaction: &ReadTransaction) -> Result<Self, redb::Error> {
         let not_before = not_before(&transaction.open_table(META)?)?;
         Ok(Self { rows: Arc::new(transaction.open_table(ROWS)?), not_before })

@@ -20,7 +20,7 @@ use crate::token::TokenKey;
 
 use super::STORE;
 use super::answer::Answer;
-use super::table::{self, Fault, META, NOT_BEFORE, ROWS, Standing};
+use super::table::{self, Fault, META, NOT_BEFORE, ROWS, Snapshot};
 
 /// The most writes in one transaction: a millisecond or two of work, less than the disk takes. Each may rewrite a page of its own, and
 /// until the transaction after it the file holds both.
@@ -89,7 +89,7 @@ struct Shared {
     watch: Condvar,
     deadline: Duration,
     /// What is on the disk, or why nothing works any more.
-    standing: RwLock<Result<Standing, Stopped>>,
+    standing: RwLock<Result<Snapshot, Stopped>>,
 }
 
 /// Why nothing works any more.
@@ -116,7 +116,7 @@ pub(super) struct Writer {
 impl Writer {
     pub(super) fn start(
         database: Arc<Database>,
-        standing: Standing,
+        snapshot: Snapshot,
         deadline: Duration,
     ) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
@@ -124,7 +124,7 @@ impl Writer {
             work: Condvar::new(),
             watch: Condvar::new(),
             deadline,
-            standing: RwLock::new(Ok(standing)),
+            standing: RwLock::new(Ok(snapshot)),
         });
         let mut writer = Self { shared: Arc::clone(&shared), threads: Vec::with_capacity(2) };
         let named = |name: &str| thread::Builder::new().name(name.into());
@@ -135,7 +135,7 @@ impl Writer {
     }
 
     /// What is on the disk, unless nothing works any more.
-    pub(super) fn standing(&self) -> Result<Standing, StoreError> {
+    pub(super) fn snapshot(&self) -> Result<Snapshot, StoreError> {
         self.shared.standing().clone().map_err(Into::into)
     }
 
@@ -190,12 +190,12 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn standing(&self) -> RwLockReadGuard<'_, Result<Standing, Stopped>> {
+    fn standing(&self) -> RwLockReadGuard<'_, Result<Snapshot, Stopped>> {
         self.standing.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// From now on this is read. What was read before ends outside of the lock.
-    fn publish(&self, now: Standing) {
+    fn publish(&self, now: Snapshot) {
         let _before;
         if let Ok(kept) = &mut *self.standing.write().unwrap_or_else(PoisonError::into_inner) {
             _before = std::mem::replace(kept, now);
@@ -258,7 +258,7 @@ impl Shared {
     }
 
     /// Does these tasks, and what comes while the transaction is held open, and says how long the disk took. After an error it isn't
-    /// known what is on the disk, and redb wants to be opened again.
+    /// known what is on the disk, and redb wants to be opened again. The same where what was committed can't be read.
     fn transact(
         &self,
         database: &Database,
@@ -290,7 +290,7 @@ impl Shared {
         }
         let took = (OsClock.raw() - began).unsigned_abs();
         if done.changed {
-            self.publish(Standing::of(&database.begin_read()?)?);
+            self.publish(Snapshot::of(&database.begin_read()?)?);
         }
         Ok((done, took))
     }
