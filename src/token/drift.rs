@@ -65,9 +65,9 @@ impl Measurement {
         // Uniform inside of the step: P²/12. True time is only known to lie within the interval, uniform in ±h:
         // h²/3. Without the last term a host with a poor clock would teach its own error as the token's, with
         // confidence.
-        let variance = (micros_squared(period) / 12)
-            .saturating_add(micros_squared(model.delay_deviation))
-            .saturating_add(micros_squared(now.half_width()) / 3);
+        let variance = micros_squared(period.into()) / 12
+            + micros_squared(model.delay_deviation.into())
+            + micros_squared(now.half_width().into()) / 3;
         Self {
             ahead: SignedDuration::saturating_from_nanos(ahead),
             variance: u64::try_from(variance).unwrap_or(u64::MAX).max(1),
@@ -225,12 +225,11 @@ impl Drift {
 
 /// True where `distance` is more than [`OUTLIER_SIGMAS`] standard deviations.
 fn is_beyond(distance: SignedDuration, variance: u128) -> bool {
-    micros_squared(distance.unsigned_abs()) > variance.saturating_mul(OUTLIER_SIGMAS * OUTLIER_SIGMAS)
+    micros_squared(distance) > variance.saturating_mul(OUTLIER_SIGMAS * OUTLIER_SIGMAS)
 }
 
-fn micros_squared(length: Duration) -> u128 {
-    let micros = length.as_nanos().div_ceil(1_000);
-    micros.saturating_mul(micros)
+fn micros_squared(length: SignedDuration) -> u128 {
+    u128::from(length.as_nanos().unsigned_abs().div_ceil(1_000)).pow(2)
 }
 
 fn within(mean: SignedDuration, max_drift: Duration) -> SignedDuration {
