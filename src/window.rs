@@ -82,13 +82,12 @@ impl Window {
         codes: u8,
     ) -> Result<Self, WindowError> {
         let grid = Grid { period: check_clock(policy, period, now)?, t0 };
-        let first = i128::from(codes.saturating_sub(1));
+        let first = i64::from(codes.saturating_sub(1));
 
         let centres = Centres::of(policy, now, drift, codes);
         let (synchronised, learned) =
             (grid.span(centres.synchronised, first), grid.span(centres.learned, first));
-        let too_old =
-            codes <= 1 && centres.learned.length() > SignedDuration::from(policy.max_code_age()).wide();
+        let too_old = codes <= 1 && centres.learned.length() > policy.max_code_age;
 
         let most = u64::from(if codes <= 1 { policy.max_steps() } else { policy.max_steps_consecutive() });
         let learned_left_out = too_old || Span::union_width(synchronised, learned) > most;
@@ -117,9 +116,9 @@ impl Window {
         codes: u8,
     ) -> Result<Self, WindowError> {
         let grid = Grid { period: check_clock(policy, period, now)?, t0 };
-        let reach = SignedDuration::from(Self::enrolment_reach(policy, codes)).wide();
-        let whole = Reach { from: nanos(now.earliest()) - reach, to: nanos(now.latest()) + reach };
-        let span = grid.span(whole, i128::from(codes.saturating_sub(1)));
+        let reach = SignedDuration::from(Self::enrolment_reach(policy, codes));
+        let whole = Reach { from: now.earliest() - reach, to: now.latest() + reach };
+        let span = grid.span(whole, i64::from(codes.saturating_sub(1)));
         let (ranges, runs) = Span::runs(span, Span::EMPTY).ok_or_else(|| WindowError::BeforeFirstStep {
             latest: now.latest(),
             t0,
@@ -231,45 +230,38 @@ pub enum WindowError {
 ///
 /// The limits don't depend on where in a step the time is: a service whose clock is borderline should be refused
 /// always, not now and then.
-fn check_clock(policy: &WindowPolicy, period: Duration, now: &TimeInterval) -> Result<i128, WindowError> {
-    let period_nanos = SignedDuration::from(period).wide();
+fn check_clock(policy: &WindowPolicy, period: Duration, now: &TimeInterval) -> Result<i64, WindowError> {
+    let one = SignedDuration::from(period);
     let span = policy.least_span();
     // A stretch shorter than n periods touches at most n + 1 steps.
-    let longest = (period_nanos * i128::from(policy.max_steps().saturating_sub(1)) - 1)
-        .min(SignedDuration::from(policy.max_code_age()).wide());
-    let allowed = longest - SignedDuration::from(span).wide();
-    if period_nanos < 1 || allowed < 0 {
-        return Err(WindowError::PeriodTooShort { period, max_steps: policy.max_steps(), span });
+    let longest = one.times(policy.max_steps().saturating_sub(1)) - SignedDuration::from_nanos(1);
+    let allowed = longest.min(policy.max_code_age) - span;
+    if one <= SignedDuration::ZERO || allowed.is_negative() {
+        let (max_steps, span) = (policy.max_steps(), span.unsigned_abs());
+        return Err(WindowError::PeriodTooShort { period, max_steps, span });
     }
-    if nanos(now.latest()) - nanos(now.earliest()) > allowed {
-        let allowed = SignedDuration::saturating_from_nanos(allowed / 2).unsigned_abs();
+    if now.latest() - now.earliest() > allowed {
+        let allowed = allowed.half().unsigned_abs();
         return Err(WindowError::ClockTooUncertain { half_width: now.half_width(), allowed });
     }
-    Ok(period_nanos)
+    Ok(one.as_nanos())
 }
 
 /// Where a token's steps begin.
 #[derive(Clone, Copy)]
 struct Grid {
-    period: i128,
+    /// In nanoseconds, at least one.
+    period: i64,
     t0: Timestamp,
 }
 
 impl Grid {
     /// The steps that a stretch touches, from the step `least` on: n consecutive codes can't end before step n − 1.
-    fn span(self, reach: Reach, least: i128) -> Span {
+    fn span(self, reach: Reach, least: i64) -> Span {
         // Rounding down is outward at both ends: a step contains its beginning.
-        let step_at = |time: i128| {
-            let since = time - nanos(self.t0);
-            // 64 bits are enough for three centuries, and divided in a tenth of the time.
-            match (i64::try_from(since), i64::try_from(self.period)) {
-                (Ok(since), Ok(period)) => i128::from(since.div_euclid(period)),
-                _ => since.div_euclid(self.period),
-            }
-        };
-        let number = |step: i128| i64::try_from(step).unwrap_or(i64::MAX);
+        let step_at = |time: Timestamp| (time - self.t0).as_nanos().div_euclid(self.period);
         let (first, last) = (step_at(reach.from).max(least), step_at(reach.to));
-        if last < least { Span::EMPTY } else { Span { first: number(first), last: number(last) } }
+        if last < least { Span::EMPTY } else { Span { first, last } }
     }
 }
 
@@ -311,21 +303,6 @@ impl Span {
         } else {
             Some(([low.range()?, high.range()?], 2))
         }
-    }
-}
-
-fn nanos(time: Timestamp) -> i128 {
-    i128::from(time.as_unix_nanos())
-}
-
-/// Wide enough that sums of a few lengths and times can't overflow.
-trait Wide {
-    fn wide(self) -> i128;
-}
-
-impl Wide for SignedDuration {
-    fn wide(self) -> i128 {
-        i128::from(self.as_nanos())
     }
 }
 

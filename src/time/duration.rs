@@ -89,6 +89,16 @@ impl SignedDuration {
         self.nanos < 0
     }
 
+    /// So long, at most [`MAX`](Self::MAX).
+    pub(crate) const fn of(length: Duration) -> Self {
+        Self::saturating_from_nanos(length.as_nanos().cast_signed())
+    }
+
+    /// So many times it, at most [`MAX`](Self::MAX).
+    pub(crate) const fn times(self, count: u32) -> Self {
+        Self::from_nanos(self.nanos.saturating_mul(count as i64))
+    }
+
     /// Half of it, rounded towards negative infinity.
     #[must_use]
     pub const fn half(self) -> Self {

@@ -11,27 +11,25 @@
 //!   out, in full.
 //! - A token that wasn't seen for so long that kσ exceeds the time that a user may take could be anywhere: both in full.
 
-use std::time::Duration;
-
-use crate::time::{SignedDuration, TimeInterval};
+use crate::time::{SignedDuration, TimeInterval, Timestamp};
 use crate::token::Drift;
 
-use super::{Wide, WindowPolicy, nanos};
+use super::WindowPolicy;
 
 /// Where a token is held to be right, its learned centre is looked for at this fraction of kσ: for a token that is
 /// some seconds off in truth. Without a learned centre a simulated population has 0.2 % of its right codes refused; at a half
 /// of kσ it is 0.01 % less than at a sixth, and a tenth of a code more.
-const SHARE_WHERE_RIGHT: u32 = 6;
+const SHARE_WHERE_RIGHT: i64 = 6;
 
-/// A stretch of a token's own time, in nanoseconds since the Unix epoch, ends included.
+/// A stretch of a token's own time, ends included.
 #[derive(Clone, Copy)]
 pub(super) struct Reach {
-    pub(super) from: i128,
-    pub(super) to: i128,
+    pub(super) from: Timestamp,
+    pub(super) to: Timestamp,
 }
 
 impl Reach {
-    pub(super) const fn length(self) -> i128 {
+    pub(super) fn length(self) -> SignedDuration {
         self.to - self.from
     }
 }
@@ -41,26 +39,20 @@ pub(super) fn reach(
     policy: &WindowPolicy,
     now: &TimeInterval,
     ahead: SignedDuration,
-    slack: Duration,
+    slack: SignedDuration,
 ) -> Reach {
-    let slack = slack.saturating_add(policy.jitter());
-    within(now, ahead, slack, Duration::ZERO, policy.entry_delay())
+    within(now, ahead, slack + policy.jitter, SignedDuration::ZERO, policy.entry_delay)
 }
 
 /// The same where its user takes from `least` to `most` to submit it.
 fn within(
     now: &TimeInterval,
     ahead: SignedDuration,
-    slack: Duration,
-    least: Duration,
-    most: Duration,
+    slack: SignedDuration,
+    least: SignedDuration,
+    most: SignedDuration,
 ) -> Reach {
-    let [ahead, slack, least, most] =
-        [ahead, slack.into(), least.into(), most.into()].map(SignedDuration::wide);
-    Reach {
-        from: nanos(now.earliest()) - most + ahead - slack,
-        to: nanos(now.latest()) - least + ahead + slack,
-    }
+    Reach { from: now.earliest() - most + ahead - slack, to: now.latest() - least + ahead + slack }
 }
 
 /// What is believed about a token's clock.
@@ -76,10 +68,10 @@ pub(super) enum Belief {
 
 impl Belief {
     /// What a `drift` with this kσ says.
-    pub(super) fn about(policy: &WindowPolicy, drift: &Drift, slack: Duration) -> Self {
-        if slack > policy.entry_delay() {
+    pub(super) fn about(policy: &WindowPolicy, drift: &Drift, slack: SignedDuration) -> Self {
+        if slack > policy.entry_delay {
             Self::Unsure
-        } else if drift.mean().unsigned_abs() <= slack {
+        } else if (-slack..=slack).contains(&drift.mean()) {
             Self::Right
         } else if drift.outlier().is_none() {
             Self::Elsewhere
@@ -102,9 +94,8 @@ pub(super) struct Centres {
 impl Centres {
     /// For an attempt of so many codes.
     pub(super) fn of(policy: &WindowPolicy, now: &TimeInterval, drift: &Drift, codes: u8) -> Self {
-        let slack = drift.deviation_at(policy.drift_model(), now.latest()).saturating_mul(policy.sigmas());
-        let right = policy.synchronised_slack();
-        let synchronised_alone = reach(policy, now, SignedDuration::ZERO, right);
+        let slack = policy.slack(drift, now.latest());
+        let synchronised_alone = reach(policy, now, SignedDuration::ZERO, policy.synchronised_slack);
         let explained = reach(policy, now, drift.mean(), slack);
         if codes > 1 {
             return Self {
@@ -116,15 +107,18 @@ impl Centres {
         }
         // What was learned of a token, was learned of its user too: the mean of somebody hasty is ahead of his clock. So
         // nothing is expected from beyond it without any delay, while a right clock's codes may come at once.
-        let learned = |slack: Duration| {
-            let slack = slack.saturating_add(policy.jitter());
-            within(now, drift.mean(), slack, policy.least_entry_delay(), policy.entry_delay())
+        let learned = |slack: SignedDuration| {
+            let (least, most) = (policy.least_entry_delay, policy.entry_delay);
+            within(now, drift.mean(), slack + policy.jitter, least, most)
         };
         let (synchronised, learned) = match Belief::about(policy, drift, slack) {
-            Belief::Right => (synchronised_alone, learned(slack / SHARE_WHERE_RIGHT)),
+            Belief::Right => (
+                synchronised_alone,
+                learned(SignedDuration::from_nanos(slack.as_nanos() / SHARE_WHERE_RIGHT)),
+            ),
             Belief::Elsewhere => {
-                let (zero, repaired) = (Duration::ZERO, policy.repaired_entry_delay());
-                (within(now, SignedDuration::ZERO, zero, zero, repaired), learned(slack))
+                const ZERO: SignedDuration = SignedDuration::ZERO;
+                (within(now, ZERO, ZERO, ZERO, policy.repaired_entry_delay), learned(slack))
             }
             Belief::Unsure => (synchronised_alone, learned(slack)),
         };

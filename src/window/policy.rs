@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use crate::time::{SignedDuration, Timestamp};
 use crate::token::budget::{MAX_STEPS, SIX_DIGITS};
-use crate::token::{Bucket, DriftModel, Odds};
+use crate::token::{Bucket, Drift, DriftModel, Odds};
 
 /// How many wrong single codes at the widest window a full budget must be able to pay.
 ///
@@ -31,30 +32,31 @@ const MOST_DRIFT: Duration = Duration::from_secs(86_400);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WindowPolicy {
-    entry_delay: Duration,
-    least_entry_delay: Duration,
-    repaired_entry_delay: Duration,
+    // No length is negative: with a sign they can be added to times as they are.
+    pub(super) entry_delay: SignedDuration,
+    pub(super) least_entry_delay: SignedDuration,
+    pub(super) repaired_entry_delay: SignedDuration,
     sigmas: u32,
-    jitter: Duration,
-    synchronised_slack: Duration,
+    pub(super) jitter: SignedDuration,
+    pub(super) synchronised_slack: SignedDuration,
     max_steps: u32,
     max_steps_consecutive: u32,
-    max_code_age: Duration,
+    pub(super) max_code_age: SignedDuration,
     drift_model: DriftModel,
 }
 
 impl Default for WindowPolicy {
     fn default() -> Self {
         Self {
-            entry_delay: Duration::from_secs(37),
-            least_entry_delay: Duration::from_secs(3),
-            repaired_entry_delay: Duration::from_secs(5),
+            entry_delay: SignedDuration::from_secs(37),
+            least_entry_delay: SignedDuration::from_secs(3),
+            repaired_entry_delay: SignedDuration::from_secs(5),
             sigmas: 2,
-            jitter: Duration::from_secs(1),
-            synchronised_slack: Duration::from_secs(1),
+            jitter: SignedDuration::from_secs(1),
+            synchronised_slack: SignedDuration::from_secs(1),
             max_steps: MAX_STEPS,
             max_steps_consecutive: 19,
-            max_code_age: Duration::from_secs(120),
+            max_code_age: SignedDuration::from_secs(120),
             drift_model: DriftModel::default(),
         }
     }
@@ -92,10 +94,10 @@ impl WindowPolicy {
     #[must_use]
     pub fn strict() -> Self {
         Self {
-            entry_delay: Duration::from_secs(30),
+            entry_delay: SignedDuration::from_secs(30),
             max_steps: 5,
             max_steps_consecutive: 9,
-            max_code_age: Duration::from_secs(75),
+            max_code_age: SignedDuration::from_secs(75),
             ..Self::default()
         }
     }
@@ -116,9 +118,9 @@ impl WindowPolicy {
     #[must_use]
     pub fn hardware_tokens() -> Self {
         Self {
-            entry_delay: Duration::from_secs(30),
-            repaired_entry_delay: Duration::ZERO,
-            max_code_age: Duration::from_secs(240),
+            entry_delay: SignedDuration::from_secs(30),
+            repaired_entry_delay: SignedDuration::ZERO,
+            max_code_age: SignedDuration::from_secs(240),
             drift_model: DriftModel { rate_error_ppb: 4_000, ..DriftModel::default() },
             ..Self::default()
         }
@@ -141,7 +143,7 @@ impl WindowPolicy {
         Self {
             max_steps: 6,
             max_steps_consecutive: 7,
-            max_code_age: Duration::from_secs(90),
+            max_code_age: SignedDuration::from_secs(90),
             ..Self::default()
         }
     }
@@ -150,7 +152,7 @@ impl WindowPolicy {
     /// those get in all the same, since a code stays until the end of its step.
     #[must_use]
     pub const fn entry_delay(&self) -> Duration {
-        self.entry_delay
+        self.entry_delay.unsigned_abs()
     }
 
     /// The shortest that a user takes for that, as seen from what was learned of his token. 3 s: one in forty types six digits
@@ -159,7 +161,7 @@ impl WindowPolicy {
     /// without any delay.
     #[must_use]
     pub const fn least_entry_delay(&self) -> Duration {
-        self.least_entry_delay
+        self.least_entry_delay.unsigned_abs()
     }
 
     /// How long a user may take whose token was known to be wrong and whose clock was set right. 5 s: with what is left
@@ -167,7 +169,7 @@ impl WindowPolicy {
     /// [`entry_delay`](Self::entry_delay). Each second of it is paid by all whose clocks are wrong.
     #[must_use]
     pub const fn repaired_entry_delay(&self) -> Duration {
-        self.repaired_entry_delay
+        self.repaired_entry_delay.unsigned_abs()
     }
 
     /// k: how many standard deviations of the token's drift are covered. 2; the rest is what the second centre,
@@ -180,14 +182,14 @@ impl WindowPolicy {
     /// By how much a token's clock may differ from one login to the next. 1 s: phones correct theirs in jumps.
     #[must_use]
     pub const fn jitter(&self) -> Duration {
-        self.jitter
+        self.jitter.unsigned_abs()
     }
 
     /// By how much a clock that is called right may be wrong, besides its jitter. 1 s: phones that follow the network's time are
     /// right to about half a second.
     #[must_use]
     pub const fn synchronised_slack(&self) -> Duration {
-        self.synchronised_slack
+        self.synchronised_slack.unsigned_abs()
     }
 
     /// At most so many steps for a single code. 7: two or three are usual, four for a token that is off, and the
@@ -209,7 +211,7 @@ impl WindowPolicy {
     /// that is accepted for longer can be relayed at leisure.
     #[must_use]
     pub const fn max_code_age(&self) -> Duration {
-        self.max_code_age
+        self.max_code_age.unsigned_abs()
     }
 
     /// What is assumed about tokens' clocks and their users.
@@ -219,9 +221,13 @@ impl WindowPolicy {
     }
 
     /// What a window has to cover when the time is known perfectly.
-    pub(super) const fn least_span(&self) -> Duration {
-        let slack = self.synchronised_slack.saturating_add(self.jitter);
-        self.entry_delay.saturating_add(slack.saturating_mul(2))
+    pub(super) fn least_span(&self) -> SignedDuration {
+        self.entry_delay + (self.synchronised_slack + self.jitter).times(2)
+    }
+
+    /// kσ: how far from its mean a token with this `drift` is looked for.
+    pub(super) fn slack(&self, drift: &Drift, time: Timestamp) -> SignedDuration {
+        SignedDuration::of(drift.deviation_at(&self.drift_model, time)).times(self.sigmas)
     }
 }
 
@@ -235,19 +241,19 @@ pub struct WindowPolicyBuilder {
 impl WindowPolicyBuilder {
     /// See [`WindowPolicy::entry_delay`].
     pub const fn entry_delay(mut self, entry_delay: Duration) -> Self {
-        self.policy.entry_delay = entry_delay;
+        self.policy.entry_delay = SignedDuration::of(entry_delay);
         self
     }
 
     /// See [`WindowPolicy::least_entry_delay`].
     pub const fn least_entry_delay(mut self, least_entry_delay: Duration) -> Self {
-        self.policy.least_entry_delay = least_entry_delay;
+        self.policy.least_entry_delay = SignedDuration::of(least_entry_delay);
         self
     }
 
     /// See [`WindowPolicy::repaired_entry_delay`].
     pub const fn repaired_entry_delay(mut self, repaired_entry_delay: Duration) -> Self {
-        self.policy.repaired_entry_delay = repaired_entry_delay;
+        self.policy.repaired_entry_delay = SignedDuration::of(repaired_entry_delay);
         self
     }
 
@@ -259,13 +265,13 @@ impl WindowPolicyBuilder {
 
     /// See [`WindowPolicy::jitter`].
     pub const fn jitter(mut self, jitter: Duration) -> Self {
-        self.policy.jitter = jitter;
+        self.policy.jitter = SignedDuration::of(jitter);
         self
     }
 
     /// See [`WindowPolicy::synchronised_slack`].
     pub const fn synchronised_slack(mut self, slack: Duration) -> Self {
-        self.policy.synchronised_slack = slack;
+        self.policy.synchronised_slack = SignedDuration::of(slack);
         self
     }
 
@@ -283,7 +289,7 @@ impl WindowPolicyBuilder {
 
     /// See [`WindowPolicy::max_code_age`].
     pub const fn max_code_age(mut self, age: Duration) -> Self {
-        self.policy.max_code_age = age;
+        self.policy.max_code_age = SignedDuration::of(age);
         self
     }
 
@@ -312,15 +318,15 @@ impl WindowPolicyBuilder {
         }
         if policy.least_entry_delay.max(policy.repaired_entry_delay) > policy.entry_delay {
             return Err(PolicyError::EntryDelays {
-                least: policy.least_entry_delay,
-                repaired: policy.repaired_entry_delay,
-                longest: policy.entry_delay,
+                least: policy.least_entry_delay(),
+                repaired: policy.repaired_entry_delay(),
+                longest: policy.entry_delay(),
             });
         }
         if policy.least_span() > policy.max_code_age {
             return Err(PolicyError::CodesTooYoung {
-                max_code_age: policy.max_code_age,
-                span: policy.least_span(),
+                max_code_age: policy.max_code_age(),
+                span: policy.least_span().unsigned_abs(),
             });
         }
         let most = most_steps(Bucket::Blind, WORST_CASES);

@@ -29,11 +29,11 @@ impl Window {
         codes: u8,
     ) -> Result<Self, WindowError> {
         let grid = Grid { period: check_clock(policy, period, now)?, t0 };
-        let first = i128::from(codes.saturating_sub(1));
+        let first = i64::from(codes.saturating_sub(1));
         let slack = Self::resynchronisation_reach(policy, now.latest(), drift);
-        let learned = grid.span(reach(policy, now, drift.mean(), slack), first);
+        let learned = grid.span(reach(policy, now, drift.mean(), slack.into()), first);
         let synchronised =
-            grid.span(reach(policy, now, SignedDuration::ZERO, policy.synchronised_slack()), first);
+            grid.span(reach(policy, now, SignedDuration::ZERO, policy.synchronised_slack), first);
         let (ranges, runs) = Span::runs(synchronised, learned)
             .ok_or_else(|| WindowError::BeforeFirstStep { latest: now.latest(), t0, period, codes })?;
         Ok(Self { ranges, runs, learned, learned_left_out: false })
@@ -42,9 +42,8 @@ impl Window {
     /// How far from where it was last seen a token with this `drift` is looked for when it is resynchronised.
     #[must_use]
     pub fn resynchronisation_reach(policy: &WindowPolicy, now: Timestamp, drift: &Drift) -> Duration {
-        let model = policy.drift_model();
-        let grown = drift.deviation_at(model, now).saturating_mul(policy.sigmas());
-        grown.min(model.max_drift).saturating_add(RESYNCHRONISATION_SLACK)
+        let grown = policy.slack(drift, now).unsigned_abs();
+        grown.min(policy.drift_model().max_drift).saturating_add(RESYNCHRONISATION_SLACK)
     }
 
     /// The newest step that any login could have used until `moment`, by a token with this `drift`: the top of the window of
@@ -57,12 +56,11 @@ impl Window {
         moment: Timestamp,
         drift: &Drift,
     ) -> Option<TimeStep> {
-        let grid = Grid { period: SignedDuration::from(period).as_nanos().max(1).into(), t0 };
+        let grid = Grid { period: SignedDuration::from(period).as_nanos().max(1), t0 };
         let then = TimeInterval::around(moment, Duration::ZERO);
-        let deviation = drift.deviation_at(policy.drift_model(), moment).saturating_mul(policy.sigmas());
-        let learned = grid.span(reach(policy, &then, drift.mean(), deviation), 0);
+        let learned = grid.span(reach(policy, &then, drift.mean(), policy.slack(drift, moment)), 0);
         let synchronised =
-            grid.span(reach(policy, &then, SignedDuration::ZERO, policy.synchronised_slack()), 0);
+            grid.span(reach(policy, &then, SignedDuration::ZERO, policy.synchronised_slack), 0);
         TimeStep::new(learned.last.max(synchronised.last))
     }
 }

@@ -304,7 +304,7 @@ proptest! {
             Timestamp::from_unix_nanos(truth - before), Timestamp::from_unix_nanos(truth + after),
         ).unwrap();
         let policy = WindowPolicy::default();
-        let slack = drift.deviation_at(policy.drift_model(), now.latest()).saturating_mul(policy.sigmas());
+        let slack = policy.slack(&drift, now.latest());
         let belief = if codes > 1 { Belief::Unsure } else { Belief::about(&policy, &drift, slack) };
         let window = compute(now, drift, codes).unwrap();
         let shown = |offset: i64, delay: i64| TimeStep::new((truth - delay + offset).div_euclid(30_000_000_000)).unwrap();
