@@ -1,7 +1,7 @@
 //! Waiting for a future without an async runtime.
 
 use std::future::Future;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
@@ -18,12 +18,16 @@ use std::thread::{self, Thread};
 /// assert_eq!(skewgate::block_on(async { 6 * 7 }), 42);
 /// ```
 pub fn block_on<F: Future>(future: F) -> F::Output {
-    thread_local!(static WAKER: Waker = Waker::from(Arc::new(Unpark(thread::current()))));
-    // While a thread ends its local values may be gone.
-    let waker =
-        WAKER.try_with(Waker::clone).unwrap_or_else(|_| Waker::from(Arc::new(Unpark(thread::current()))));
-    let mut context = Context::from_waker(&waker);
+    thread_local!(static WAKER: Waker = unpark_this_thread());
     let mut future = pin!(future);
+    WAKER
+        .try_with(|waker| poll_to_the_end(future.as_mut(), waker))
+        // While a thread ends its local values may be gone.
+        .unwrap_or_else(|_| poll_to_the_end(future, &unpark_this_thread()))
+}
+
+fn poll_to_the_end<F: Future>(mut future: Pin<&mut F>, waker: &Waker) -> F::Output {
+    let mut context = Context::from_waker(waker);
     loop {
         match future.as_mut().poll(&mut context) {
             Poll::Ready(output) => return output,
@@ -32,6 +36,10 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
             Poll::Pending => thread::park(),
         }
     }
+}
+
+fn unpark_this_thread() -> Waker {
+    Waker::from(Arc::new(Unpark(thread::current())))
 }
 
 struct Unpark(Thread);
