@@ -328,9 +328,8 @@ impl Known {
 
     /// Shows the code of a step, unless it would be wrong.
     fn show(&mut self, step: i64) -> Option<()> {
-        let standing = self.standing();
-        let admission =
-            admit(&standing, &Policy::default(), &totp(), &at(self.now), Purpose::LogIn, 1).ok()?;
+        let (standing, policy) = (self.standing(), Policy::default());
+        let admission = admit(&standing, &policy, &totp(), &at(self.now), Purpose::LogIn, 1).ok()?;
         let step = TimeStep::new(step).filter(|step| admission.window().contains(*step))?;
         let fresh = Some(step).filter(|step| Some(*step) > admission.watermark())?;
         let found = admission.found(Match { fresh: Some(fresh), replayed: false, right_at_best: 1 });
@@ -418,10 +417,8 @@ fn sprayed(days: i64) -> Vec<Vec<Odds>> {
     let begin = known.now;
     let mut each_day = vec![Vec::new(); usize::try_from(days).unwrap()];
     while known.now < begin + days * DAY {
-        let standing = known.standing();
-        if let Ok(admission) =
-            admit(&standing, &Policy::default(), &totp(), &at(known.now), Purpose::LogIn, 1)
-        {
+        let (standing, policy) = (known.standing(), Policy::default());
+        if let Ok(admission) = admit(&standing, &policy, &totp(), &at(known.now), Purpose::LogIn, 1) {
             let nothing = admission.found(Match { fresh: None, replayed: false, right_at_best: 0 });
             let Decision::Wrong { failure, .. } = judge(&admission, &nothing) else { panic!("it is wrong") };
             let day = usize::try_from((known.now - begin) / DAY).unwrap();

@@ -56,23 +56,24 @@ pub enum Purpose {
 
 /// An attempt whose worst case can be paid for: its codes may be looked for.
 #[derive(Clone, Copy, Debug)]
-pub struct Admission {
+pub struct Admission<'p> {
     window: Window,
-    case: Case,
+    case: Case<'p>,
     codes: u8,
 }
 
 /// What doesn't change while one attempt is decided on.
 #[derive(Clone, Copy, Debug)]
-struct Case {
-    state: TokenState,
+struct Case<'p> {
+    epoch: u64,
+    drift: Drift,
     /// The token's watermark, or what is dead since the store was restored, whichever is newer.
     watermark: Option<TimeStep>,
     /// As full as it may be believed to be.
     budget: Budget,
     /// What a restore has left, if there was one.
     restored: Option<Budget>,
-    policy: Policy,
+    policy: &'p Policy,
     purpose: Purpose,
     period: Duration,
     t0: Timestamp,
@@ -127,14 +128,14 @@ pub enum Decision {
 /// The [`Reason`] why not, in this order: the token can't be validated at all, too many attempts have failed, the clock is too
 /// uncertain, it is too early for a resynchronisation, the watermark lies ahead, or the budget couldn't pay if the attempt failed
 /// in the dearest way.
-pub fn admit(
+pub fn admit<'p>(
     standing: &Standing,
-    policy: &Policy,
+    policy: &'p Policy,
     totp: &Totp,
     now: &TimeInterval,
     purpose: Purpose,
     codes: u8,
-) -> Result<Admission, Reason> {
+) -> Result<Admission<'p>, Reason> {
     check_digits(totp).map_err(Reason::TokenUnsuited)?;
     if let Some(limit) = policy.failure_limit() {
         let failures = standing.budget.failures();
@@ -149,12 +150,13 @@ pub fn admit(
     // What was paid before a restore may be forgotten.
     let restored = standing.not_before.map(Budget::nearly_empty);
     let case = Case {
-        state: standing.token,
+        epoch: standing.token.epoch,
+        drift: standing.token.drift,
         // `None` is less than every step.
         watermark: standing.token.watermark.max(dead),
         budget: restored.map_or(standing.budget, |restored| standing.budget.emptier(restored)),
         restored,
-        policy: *policy,
+        policy,
         purpose,
         period,
         t0,
@@ -185,7 +187,7 @@ pub fn admit(
 
 /// What to do about an attempt, given what was found in its window above its watermark.
 #[must_use]
-pub fn judge(admission: &Admission, found: &Found) -> Decision {
+pub fn judge(admission: &Admission<'_>, found: &Found) -> Decision {
     let Admission { window, case, codes } = admission;
     let Found { all, near, newest_near, replayed_at } = found;
     if let Some(step) = all.fresh {
@@ -194,7 +196,7 @@ pub fn judge(admission: &Admission, found: &Found) -> Decision {
         let drift = match case.purpose {
             Purpose::LogIn => {
                 let explained = window.centre(step) == Centre::Learned;
-                case.state.drift.learn(model, measured, explained)
+                case.drift.learn(model, measured, explained)
             }
             // Its user says that it isn't where it was believed to be.
             Purpose::Resynchronise => Drift::first(model, measured),
@@ -211,12 +213,12 @@ pub fn judge(admission: &Admission, found: &Found) -> Decision {
     // Sooner or later the buckets tell from which of them was paid, and so that some of the codes were right: a guesser
     // of pairs would have single codes confirmed at the price of pairs, and show one alone. So they die with the attempt,
     // and every step up to them. Steps above have other codes, of which nothing was told.
-    let (from, epoch) = (case.paid_from(charge.bucket), case.state.epoch);
+    let (from, epoch) = (case.paid_from(charge.bucket), case.epoch);
     let failure = Failure { charge, from, burn: *newest_near, epoch };
     Decision::Wrong { failure, advice: admission.advice_after(charge) }
 }
 
-impl Admission {
+impl Admission<'_> {
     /// The steps at which the codes are to be looked for.
     #[must_use]
     pub const fn window(&self) -> &Window {
@@ -298,13 +300,13 @@ impl Admission {
     }
 }
 
-impl Case {
+impl Case<'_> {
     fn window(&self, codes: u8) -> Result<Window, Reason> {
         let (policy, period, t0) = (self.policy.window(), self.period, self.t0);
         match self.purpose {
-            Purpose::LogIn => Window::compute(policy, period, t0, &self.now, &self.state.drift, codes),
+            Purpose::LogIn => Window::compute(policy, period, t0, &self.now, &self.drift, codes),
             Purpose::Resynchronise => {
-                Window::for_resynchronisation(policy, period, t0, &self.now, &self.state.drift, codes)
+                Window::for_resynchronisation(policy, period, t0, &self.now, &self.drift, codes)
             }
         }
         .map_err(Reason::from_window)
@@ -314,7 +316,7 @@ impl Case {
     /// could otherwise go there in leaps. And after a restore it may have been anywhere within reach: codes that it has used
     /// there must have come out of reach.
     fn check_resynchronisation(&self, not_before: Option<Timestamp>) -> Result<(), Reason> {
-        let (now, drift, policy) = (&self.now, &self.state.drift, self.policy.window());
+        let (now, drift, policy) = (&self.now, &self.drift, self.policy.window());
         let reach = Window::resynchronisation_reach(policy, now.latest(), drift);
         // A time of the future is one that somebody fed to this host.
         let updated = Some(drift.updated()).filter(|updated| *updated <= now.latest());
@@ -333,7 +335,7 @@ impl Case {
     /// would be told to wait once more.
     fn until_above_watermark(&self, window: &Window) -> Option<Duration> {
         let watermark = self.watermark.filter(|watermark| *watermark > window.top())?;
-        let ahead = if window.learned_left_out() { SignedDuration::ZERO } else { self.state.drift.mean() };
+        let ahead = if window.learned_left_out() { SignedDuration::ZERO } else { self.drift.mean() };
         Some(self.until_shown(watermark, ahead))
     }
 
@@ -350,7 +352,7 @@ impl Case {
     fn advice_after_replay(&self, window: &Window, at: Option<TimeStep>) -> Advice {
         let (Some(watermark), Some(at)) = (self.watermark, at) else { return Advice::WaitForNextCode };
         let ahead = match window.centre(at) {
-            Centre::Learned => self.state.drift.mean(),
+            Centre::Learned => self.drift.mean(),
             Centre::Synchronised => SignedDuration::ZERO,
         };
         let wait = self.until_shown(watermark, ahead);

@@ -8,7 +8,7 @@ use crate::store::{Change, Failure, Renewal, Written};
 use crate::time::SignedDuration;
 use crate::token::{Drift, Token, TokenState};
 
-use super::decide::{self, Decision, Purpose, Standing};
+use super::decide::{Decision, Purpose, Standing};
 use super::shell::{Refusal, check_parameters, epoch, nonce};
 use super::{Attempt, Enrolment, Inner, Reason, Refused, TokenFault, Trace, Validator};
 
@@ -61,15 +61,10 @@ impl Inner {
         let from = if check_parameters(&old, to.totp()).is_ok() { to } else { from };
         check_parameters(&old, from.totp()).map_err(Reason::TokenUnsuited)?;
         let now = self.now(trace)?;
-        self.check_ceiling(attempt, &now)?;
         // What was used is dead in the new steps too.
         let watermark = old.watermark.and_then(|step| last_begun_within(from.totp(), step, to.totp()));
         let counted_anew = Standing { token: TokenState { watermark, ..old }, ..standing };
-        let (purpose, codes) = (Purpose::LogIn, attempt.count());
-        let admission = decide::admit(&counted_anew, &self.policy, to.totp(), &now, purpose, codes)?;
-        trace.width = Some(admission.window().width());
-        let found = admission.look(to.totp(), attempt.codes());
-        match decide::judge(&admission, &found) {
+        match self.decide(&counted_anew, to.totp(), attempt, Purpose::LogIn, &now, trace)? {
             Decision::Accept { step, drift, .. } => {
                 let state =
                     TokenState { epoch: epoch(to.totp())?, watermark: Some(step), nonce: nonce()?, drift };

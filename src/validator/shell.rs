@@ -6,8 +6,7 @@ use std::time::Duration;
 use crate::event::SecurityEvent;
 use crate::otp::{TimeStep, Totp};
 use crate::store::{Acceptance, Change, Failure, Loaded, Replaced, Row, Seen, Written};
-use crate::time::os::OsClock;
-use crate::time::{LocalClock, SignedDuration, TimeInterval, Timestamp};
+use crate::time::{SignedDuration, TimeInterval, Timestamp};
 use crate::token::{Drift, Token, TokenId, TokenKey, TokenState};
 use crate::window::RESYNCHRONISATION_SLACK;
 
@@ -37,11 +36,7 @@ impl Inner {
         check_parameters(&standing.token, token.totp()).map_err(Reason::TokenUnsuited)?;
         // Read after the waiting is over: the interval must contain true time when the code is judged.
         let now = self.now(trace)?;
-        self.check_ceiling(attempt, &now)?;
-        let admission = decide::admit(&standing, &self.policy, token.totp(), &now, purpose, attempt.count())?;
-        trace.width = Some(admission.window().width());
-        let found = admission.look(token.totp(), attempt.codes());
-        match decide::judge(&admission, &found) {
+        match self.decide(&standing, token.totp(), attempt, purpose, &now, trace)? {
             Decision::Accept { first, step, drift } => {
                 let acceptance = Acceptance {
                     first,
@@ -49,7 +44,7 @@ impl Inner {
                     drift,
                     epoch: standing.token.epoch,
                     seen: loaded.seen(),
-                    nonce: turn.nonce(OsClock.raw()),
+                    nonce: turn.nonce(now.earliest()),
                     failure_limit: self.policy.failure_limit().map_or(u32::MAX, u32::from),
                     authenticates: purpose == Purpose::LogIn,
                 };
@@ -62,6 +57,23 @@ impl Inner {
                 Err(Refusal { reason: Reason::Wrong, advice })
             }
         }
+    }
+
+    /// The decision, and the width of the window that it was made in for the `trace`.
+    pub(super) fn decide(
+        &self,
+        standing: &Standing,
+        totp: &Totp,
+        attempt: &Attempt,
+        purpose: Purpose,
+        now: &TimeInterval,
+        trace: &mut Trace,
+    ) -> Result<Decision, Reason> {
+        self.check_ceiling(attempt, now)?;
+        let admission = decide::admit(standing, &self.policy, totp, now, purpose, attempt.count())?;
+        trace.width = Some(admission.window().width());
+        let found = admission.look(totp, attempt.codes());
+        Ok(decide::judge(&admission, &found))
     }
 
     /// Writes an acceptance; an error unless this attempt is the one that moved the watermark.
@@ -189,13 +201,10 @@ impl Inner {
         trace: &mut Trace,
     ) -> Result<(), Reason> {
         let now = self.now(trace)?;
-        self.check_ceiling(attempt, &now)?;
         let standing = stand_in::standing(&now, not_before);
-        let admission = decide::admit(&standing, &self.policy, totp, &now, Purpose::LogIn, attempt.count())?;
-        trace.width = Some(admission.window().width());
-        let found = admission.look(totp, attempt.codes());
+        let decision = self.decide(&standing, totp, attempt, Purpose::LogIn, &now, trace)?;
         // What was found must not matter, and must not be seen not to matter by the compiler.
-        if let Decision::Wrong { failure, .. } = black_box(decide::judge(&admission, &found))
+        if let Decision::Wrong { failure, .. } = black_box(decision)
             && self.store.write(key, Change::Fail(failure)).await? == Written::Missing
         {
             // The first time that this row is needed.

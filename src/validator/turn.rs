@@ -11,7 +11,7 @@ use std::sync::PoisonError;
 use std::task::{Poll, Waker};
 
 use crate::sync::{Mutex, MutexGuard};
-use crate::time::RawInstant;
+use crate::time::Timestamp;
 use crate::token::TokenId;
 
 /// How many attempts may wait for one token besides the one that has its turn. A person has one or two under way;
@@ -36,7 +36,14 @@ pub(super) struct Turns {
 /// processors that work on different tokens don't wait for each other's memory.
 #[derive(Debug, Default)]
 #[repr(align(128))]
-struct Lane(Mutex<Vec<Queue>>);
+struct Lane(Mutex<Queues>);
+
+#[derive(Debug, Default)]
+struct Queues {
+    under_way: Vec<Queue>,
+    /// How many turns were ever asked for here.
+    asked: u64,
+}
 
 /// Who has the turn, and who waits. That is the whole state: a turn is never handed to anybody who could drop it on the way. As a rule
 /// nobody waits, and nothing is allocated.
@@ -69,10 +76,12 @@ impl Turns {
         let client = client.map_or(0, |client| self.hasher.hash_one(client));
         let token = self.hasher.hash_one(id);
         let place = |number| Place { number, client, waker: None };
-        let turn = |number, front| Turn { turns: self, token, number, front };
         let mut queues = self.queues(token);
-        let Some(queue) = queues.iter_mut().find(|queue| queue.token == token) else {
-            queues.push(Queue { token, front: place(0), waiting: VecDeque::new(), next: 1 });
+        queues.asked = queues.asked.wrapping_add(1);
+        let serial = queues.asked;
+        let turn = |number, front| Turn { turns: self, token, number, front, serial };
+        let Some(queue) = queues.under_way.iter_mut().find(|queue| queue.token == token) else {
+            queues.under_way.push(Queue { token, front: place(0), waiting: VecDeque::new(), next: 1 });
             return Some(turn(0, true));
         };
         let own = queue.waiting.iter().filter(|place| place.client == client).count();
@@ -86,7 +95,7 @@ impl Turns {
     }
 
     /// Those that share a lock with this token's.
-    fn queues(&self, token: u64) -> MutexGuard<'_, Vec<Queue>> {
+    fn queues(&self, token: u64) -> MutexGuard<'_, Queues> {
         let lane = usize::try_from(token % LANES as u64).unwrap_or(0);
         self.lanes[lane].0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -100,6 +109,8 @@ pub(super) struct Turn<'a> {
     number: u64,
     /// Nobody was there before: its turn is now, and nobody takes it away.
     front: bool,
+    /// No other turn of this token has it.
+    serial: u64,
 }
 
 impl Turn<'_> {
@@ -112,7 +123,8 @@ impl Turn<'_> {
             // Dropped after the lock is let go: dropping a waker may run whatever its runtime likes.
             let _replaced;
             let mut queues = self.turns.queues(self.token);
-            let Some(queue) = queues.iter_mut().find(|queue| queue.token == self.token) else {
+            let queue = queues.under_way.iter_mut().find(|queue| queue.token == self.token);
+            let Some(queue) = queue else {
                 return Poll::Ready(());
             };
             match queue.waiting.iter_mut().find(|place| place.number == self.number) {
@@ -133,13 +145,13 @@ impl Turn<'_> {
 
 impl Turn<'_> {
     /// Eight bytes that no other write of this token has, for the one write of this turn: a hash, under the validator's own random
-    /// keys, of the token and of the moment, which is when the turn had come.
+    /// keys, of which turn this is, and of the time.
     ///
-    /// Within the validator turns don't overlap, so no two have one moment; other processes have other keys. The copies of a
-    /// process that a fork or a snapshot of its machine makes have the same ones, and would have to write about the same
-    /// token in the same nanosecond. (A counter would go on from the same place in all of them.)
-    pub(super) fn nonce(&self, moment: RawInstant) -> [u8; 8] {
-        self.turns.hasher.hash_one((self.token, moment.as_nanos())).to_le_bytes()
+    /// Other processes have other keys. The copies of a process that a fork or a snapshot of its machine makes have the same ones, and
+    /// count alike: they would have to write about the same token in the same nanosecond.
+    pub(super) fn nonce(&self, now: Timestamp) -> [u8; 8] {
+        let moment = now.as_unix_nanos().cast_unsigned();
+        self.turns.hasher.hash_one(u128::from(self.serial) << 64 | u128::from(moment)).to_le_bytes()
     }
 }
 
@@ -148,8 +160,8 @@ impl Drop for Turn<'_> {
         // Dropped after the lock is let go, with its waker.
         let _own;
         let mut queues = self.turns.queues(self.token);
-        let Some(at) = queues.iter().position(|queue| queue.token == self.token) else { return };
-        let Some(queue) = queues.get_mut(at) else { return };
+        let Some(at) = queues.under_way.iter().position(|queue| queue.token == self.token) else { return };
+        let Some(queue) = queues.under_way.get_mut(at) else { return };
         let mut next = None;
         if queue.front.number != self.number {
             let at = queue.waiting.iter().position(|place| place.number == self.number);
@@ -158,7 +170,7 @@ impl Drop for Turn<'_> {
             next = place.waker.take();
             _own = Some(std::mem::replace(&mut queue.front, place));
         } else {
-            queues.swap_remove(at);
+            queues.under_way.swap_remove(at);
         }
         drop(queues);
         // Outside of the lock: a waker may run the woken future on this thread.
@@ -295,15 +307,15 @@ mod tests {
 
     #[test]
     fn no_two_writes_have_one_nonce() {
-        let (turns, a, b) = (Turns::new(), id("a"), id("b"));
-        let at = |nanos| RawInstant::from_nanos(nanos);
-        let (first, other) = (turns.queue(&a, None).unwrap(), turns.queue(&b, None).unwrap());
-        let nonces = [first.nonce(at(1)), first.nonce(at(2)), other.nonce(at(1)), other.nonce(at(2))];
+        let (turns, elsewhere, a) = (Turns::new(), Turns::new(), id("a"));
+        let (now, later) = (Timestamp::from_unix_nanos(1), Timestamp::from_unix_nanos(2));
+        // While the clock stands still, and in another process.
+        let nonces = [&turns, &turns, &elsewhere].map(|turns| turns.queue(&a, None).unwrap().nonce(now));
         let different: std::collections::HashSet<_> = nonces.into_iter().collect();
-        assert_eq!(different.len(), 4);
-        // Another validator's, at the same moment.
-        let elsewhere = Turns::new();
-        assert_ne!(elsewhere.queue(&a, None).unwrap().nonce(at(1)), first.nonce(at(1)));
+        assert_eq!(different.len(), 3);
+        // In a copy of the process, which has counted as many.
+        let turn = turns.queue(&a, None).unwrap();
+        assert_ne!(turn.nonce(now), turn.nonce(later));
     }
 
     #[test]
@@ -315,7 +327,7 @@ mod tests {
             drop(first);
             block_on(second.come());
         }
-        assert!(turns.lanes.iter().all(|lane| lane.0.lock().unwrap().is_empty()));
+        assert!(turns.lanes.iter().all(|lane| lane.0.lock().unwrap().under_way.is_empty()));
     }
 
     #[test]

@@ -177,7 +177,7 @@ impl Siege<'_> {
     }
 
     /// Draws, or weighs what could have been drawn.
-    fn look(&mut self, admission: &Admission, chance: f64, missed: Match, codes: &[Code]) {
+    fn look(&mut self, admission: &Admission<'_>, chance: f64, missed: Match, codes: &[Code]) {
         self.year.guesses += 1;
         self.year.log_all_wrong += (-chance).ln_1p();
         let found = match (&self.drawn, Consecutive::new(codes)) {
@@ -220,7 +220,7 @@ impl Siege<'_> {
 }
 
 /// At how many steps a code would still be let in.
-fn live_steps(admission: &Admission) -> f64 {
+fn live_steps(admission: &Admission<'_>) -> f64 {
     let dead = |step| admission.watermark().is_some_and(|watermark| step <= watermark);
     let ranges = admission.window().ranges();
     let live = ranges.iter().flat_map(|range| range.steps()).filter(|step| !dead(*step)).count();

@@ -48,12 +48,12 @@ impl<'s> Skewgate<'s> {
         Self { setup, standing: Standing { token, budget: Budget::full(never), not_before: None } }
     }
 
-    pub(crate) fn admit(&self, now: &TimeInterval, codes: u8) -> Result<Admission, Reason> {
+    pub(crate) fn admit(&self, now: &TimeInterval, codes: u8) -> Result<Admission<'s>, Reason> {
         admit(&self.standing, &self.setup.policy, &self.setup.totp, now, Purpose::LogIn, codes)
     }
 
     /// Decides, and writes what follows.
-    pub(crate) fn settle(&mut self, admission: &Admission, found: &Found) -> Decision {
+    pub(crate) fn settle(&mut self, admission: &Admission<'_>, found: &Found) -> Decision {
         let decision = judge(admission, found);
         let change = match decision {
             Decision::Accept { first, step, drift } => {
@@ -103,7 +103,7 @@ impl<'s> Skewgate<'s> {
 
 /// What a search finds of the token's own codes, the last one of `step`: they are right there, and (but for a millionth)
 /// nowhere else.
-pub(crate) fn found_by(admission: &Admission, step: i64, codes: u8) -> Found {
+pub(crate) fn found_by(admission: &Admission<'_>, step: i64, codes: u8) -> Found {
     let last = time_step(step);
     let first = time_step(step - i64::from(codes) + 1);
     let inside = admission.window().contains(last);

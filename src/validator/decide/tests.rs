@@ -1,4 +1,6 @@
 use super::*;
+use std::sync::LazyLock;
+
 use crate::otp::{Code, Consecutive, Digits, Secret};
 use crate::window::WindowError;
 
@@ -42,8 +44,13 @@ fn with_drift(drift: Drift, standing: Standing) -> Standing {
     Standing { token: TokenState { drift, ..standing.token }, ..standing }
 }
 
-fn admit_at(state: &Standing, now: TimeInterval, codes: u8) -> Result<Admission, Reason> {
-    admit(state, &Policy::default(), &totp(), &now, Purpose::LogIn, codes)
+fn policy() -> &'static Policy {
+    static DEFAULT: LazyLock<Policy> = LazyLock::new(Policy::default);
+    &DEFAULT
+}
+
+fn admit_at(state: &Standing, now: TimeInterval, codes: u8) -> Result<Admission<'static>, Reason> {
+    admit(state, policy(), &totp(), &now, Purpose::LogIn, codes)
 }
 
 fn decide_at(state: &Standing, now: TimeInterval, codes: &[Code]) -> Result<Decision, Reason> {
@@ -370,7 +377,7 @@ fn the_clock_comes_before_watermark_and_budget() {
 #[test]
 fn tokens_that_no_policy_could_validate_are_refused() {
     let secret = Secret::from_bytes(b"12345678901234567890").unwrap();
-    let admit = |totp: Totp| admit(&state(None), &Policy::default(), &totp, &now(), Purpose::LogIn, 1);
+    let admit = |totp: Totp| admit(&state(None), policy(), &totp, &now(), Purpose::LogIn, 1);
     let ten = Totp::builder(&secret).digits(Digits::TEN).build().unwrap();
     assert!(matches!(admit(ten), Err(Reason::TokenUnsuited(TokenFault::Digits { got: 10 }))));
     let short = Totp::builder(&secret).period(Duration::from_secs(1)).build().unwrap();
