@@ -1,8 +1,10 @@
 //! Random numbers that tell exchanges apart, and the table of those that are waited for.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
+use std::hash::BuildHasherDefault;
 use std::io;
+
+use crate::hash::AsItIs;
 
 /// How many are drawn at a time.
 const DRAWN: usize = 32;
@@ -36,30 +38,9 @@ impl Nonces {
     }
 }
 
-/// What is known by its nonce.
-pub(super) type ByNonce<T> = HashMap<u64, T, BuildHasherDefault<AsItIs>>;
-
-/// A nonce is 64 random bits that nobody else chose: it is its own hash. Others can only look up, which puts nothing
+/// What is known by its nonce: 64 random bits that nobody else chose. Others can only look up, which puts nothing
 /// into the table, so they can't make it slow.
-#[derive(Default)]
-pub(super) struct AsItIs(u64);
-
-impl Hasher for AsItIs {
-    fn write_u64(&mut self, nonce: u64) {
-        self.0 = nonce;
-    }
-
-    /// For other keys than nonces: they have no place here, and are told apart all the same.
-    fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(byte);
-        }
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
-}
+pub(super) type ByNonce<T> = HashMap<u64, T, BuildHasherDefault<AsItIs>>;
 
 #[cfg(test)]
 mod tests {

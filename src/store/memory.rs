@@ -1,9 +1,11 @@
 //! States in this process's memory.
 
 use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
 use std::ops::ControlFlow;
 use std::sync::PoisonError;
 
+use crate::hash::AsItIs;
 use crate::sync::{AtomicBool, AtomicI64, Mutex, MutexGuard, Ordering};
 use crate::time::Timestamp;
 use crate::token::{Budget, TokenId, TokenKey, TokenState};
@@ -13,7 +15,6 @@ use super::{Change, Loaded, ManageStore, Record, Row, Seen, StateStore, StoreFut
 /// Enough that logins on a few dozen cores seldom meet at one lock, or at one that another core was the last to use; 128 KiB of them.
 /// Each is one more thing to keep in step where shuttle draws the orders.
 const SHARDS: usize = if cfg!(shuttle) { 16 } else { 1_024 };
-const _: () = assert!(SHARDS.is_power_of_two());
 
 /// Keeps states in memory: for tests, and for a single process that can afford to forget.
 ///
@@ -51,11 +52,13 @@ impl NotBefore {
 /// tokens don't wait for each other's memory.
 #[derive(Default)]
 #[repr(align(128))]
-struct Shard(Mutex<HashMap<TokenId, Account>>);
+struct Shard(Mutex<Accounts>);
+
+type Accounts = HashMap<TokenId, Account, BuildHasherDefault<AsItIs>>;
 
 impl Shard {
     /// A panic elsewhere leaves whole states behind: each is written under one lock.
-    fn lock(&self) -> MutexGuard<'_, HashMap<TokenId, Account>> {
+    fn lock(&self) -> MutexGuard<'_, Accounts> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -134,19 +137,11 @@ impl MemoryStore {
         self.len() == 0
     }
 
-    fn shard(&self, key: &TokenKey) -> MutexGuard<'_, HashMap<TokenId, Account>> {
-        self.shards[shard_of(key.budget().as_str().as_bytes())].lock()
+    fn shard(&self, key: &TokenKey) -> MutexGuard<'_, Accounts> {
+        // The maps look at the lowest bits and at the highest ones.
+        let shard = usize::try_from(key.budget().name_hash() >> 32).unwrap_or(0) % SHARDS;
+        self.shards[shard].lock()
     }
-}
-
-/// Quickly, and under no secret key, unlike the maps' own: names that meet on purpose share a lock, and nothing more.
-fn shard_of(name: &[u8]) -> usize {
-    let (words, rest) = name.as_chunks::<8>();
-    let rest = rest.iter().fold(0, |word, byte| word << 8 | u64::from(*byte));
-    let words = words.iter().map(|word| u64::from_le_bytes(*word)).chain([rest]);
-    let mix = |hash: u64, word: u64| (hash.rotate_left(5) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    // The highest bits of a product depend on all others.
-    usize::try_from(words.fold(0, mix) >> (u64::BITS - SHARDS.ilog2())).unwrap_or(0)
 }
 
 impl Default for MemoryStore {

@@ -1,7 +1,8 @@
 //! A token, and what a store keeps about it.
 
 use std::fmt;
-use std::sync::Arc;
+use std::hash::{BuildHasher, Hash, Hasher, RandomState};
+use std::sync::{Arc, LazyLock};
 
 use crate::otp::{TimeStep, Totp};
 
@@ -20,8 +21,12 @@ use super::Drift;
 /// assert!("line\nbreak".parse::<TokenId>().is_err());
 /// # Ok::<(), skewgate::token::TokenIdError>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TokenId(Arc<str>);
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TokenId {
+    text: Arc<str>,
+    /// Of the text, which is looked up several times in a login, under keys that nobody outside of this process knows.
+    hash: u64,
+}
 
 impl TokenId {
     /// The most bytes that an id may have: what every store can hold as a key.
@@ -42,18 +47,18 @@ impl TokenId {
         }
         match text.char_indices().find(|(_, character)| character.is_control()) {
             Some((at, _)) => Err(TokenIdError::ControlCharacter { at }),
-            None => Ok(Self(text.into())),
+            None => Ok(Self::named(text)),
         }
     }
 
     /// One of the rows that stand in for unknown tokens. Its control character keeps callers from naming a token so.
     pub(crate) fn stand_in(number: usize) -> Self {
-        Self(format!("\u{1}unknown {number}").into())
+        Self::named(&format!("\u{1}unknown {number}"))
     }
 
     /// True for the rows that stand in for unknown tokens: a store doesn't show them.
     pub(crate) fn is_stand_in(&self) -> bool {
-        Self::is_stand_in_name(self.0.as_bytes())
+        Self::is_stand_in_name(self.text.as_bytes())
     }
 
     /// The same for a name as a store keeps it.
@@ -63,13 +68,35 @@ impl TokenId {
 
     /// The queue in which one client's attempts on unknown tokens wait. Not a row of any store.
     pub(crate) fn stand_in_for(client: &str) -> Self {
-        Self(format!("\u{1}unknown/{client}").into())
+        Self::named(&format!("\u{1}unknown/{client}"))
     }
 
     /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.text
+    }
+
+    fn named(text: &str) -> Self {
+        static KEYS: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+        Self { text: text.into(), hash: KEYS.hash_one(text) }
+    }
+
+    /// The same for equal names, in this process: an attacker who chooses names can't choose it.
+    pub(crate) const fn name_hash(&self) -> u64 {
+        self.hash
+    }
+}
+
+impl Hash for TokenId {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
+}
+
+impl fmt::Debug for TokenId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("TokenId").field(&self.text).finish()
     }
 }
 
@@ -91,7 +118,7 @@ impl TryFrom<&str> for TokenId {
 
 impl fmt::Display for TokenId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
+        f.pad(&self.text)
     }
 }
 

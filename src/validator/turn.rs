@@ -49,8 +49,7 @@ struct Queues {
 /// nobody waits, and nothing is allocated.
 #[derive(Debug)]
 struct Queue {
-    /// A hash of the token's name, under keys that nobody outside knows. Two tokens with one hash would wait for each other, which harms
-    /// neither; and a name is hashed once for each attempt instead of six times.
+    /// The hash of the token's name. Two tokens with one hash would wait for each other, which harms neither.
     token: u64,
     front: Place,
     waiting: VecDeque<Place>,
@@ -74,7 +73,7 @@ impl Turns {
     /// attempts waiting as it may have.
     pub(super) fn queue(&self, id: &TokenId, client: Option<&str>) -> Option<Turn<'_>> {
         let client = client.map_or(0, |client| self.hasher.hash_one(client));
-        let token = self.hasher.hash_one(id);
+        let token = id.name_hash();
         let place = |number| Place { number, client, waker: None };
         let mut queues = self.queues(token);
         queues.asked = queues.asked.wrapping_add(1);
