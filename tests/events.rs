@@ -6,21 +6,26 @@
 #[path = "support/log.rs"]
 mod log;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::{Future, pending};
 use std::io;
+use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use log::Log;
 use serde_json::Value;
 use skewgate::block_on;
 use skewgate::event::Outcome;
-use skewgate::otp::{Code, Secret, TimeStep, Totp};
-use skewgate::store::MemoryStore;
+use skewgate::otp::{Code, Digits, Secret, TimeStep, Totp};
+use skewgate::store::{
+    Change, Failure, Loaded, MemoryStore, Replaced, StateStore, StoreError, StoreFuture, Written,
+};
 use skewgate::time::sim::SimTime;
-use skewgate::time::{TimeInterval, Timestamp};
-use skewgate::token::{Token, TokenId};
-use skewgate::validator::{Attempt, Validator};
+use skewgate::time::{TimeError, TimeInterval, TimeSource, Timestamp};
+use skewgate::token::{Bucket, Charge, Odds, Token, TokenId, TokenKey};
+use skewgate::validator::{Attempt, Policy, Validator, ValidatorBuilder};
 
 /// The beginning of a step.
 const NOON: i64 = 1_780_315_200;
@@ -34,19 +39,79 @@ fn at(second: i64) -> TimeInterval {
     TimeInterval::around(Timestamp::from_unix_seconds(NOON + second).unwrap(), Duration::from_millis(10))
 }
 
-/// A gate, its clock, and a token that is enrolled there with a code of a quarter of an hour before noon.
+fn token(digits: usize) -> Token {
+    let secret = Secret::from_bytes(b"12345678901234567890").unwrap();
+    let totp = Totp::builder(&secret).digits(Digits::new(digits).unwrap()).build().unwrap();
+    Token::new(TokenId::new("user-42").unwrap(), totp)
+}
+
+/// What goes wrong with a load.
+#[derive(Clone, Copy)]
+enum Fault {
+    Fails,
+    Hangs,
+    Replaced,
+}
+
+/// A memory store whose loads go wrong on command.
+#[derive(Default)]
+struct Store {
+    inner: MemoryStore,
+    fault: Mutex<Option<Fault>>,
+}
+
+impl Store {
+    fn set(&self, fault: Option<Fault>) {
+        *self.fault.lock().unwrap() = fault;
+    }
+}
+
+impl StateStore for Store {
+    fn load<'a>(&'a self, key: &'a TokenKey) -> StoreFuture<'a, Loaded> {
+        let fault = *self.fault.lock().unwrap();
+        Box::pin(async move {
+            let replaced = match fault {
+                None => None,
+                Some(Fault::Fails) => {
+                    return Err(StoreError::Failed { store: "test", source: "gone".into() });
+                }
+                Some(Fault::Hangs) => pending().await,
+                Some(Fault::Replaced) => Some(Replaced::Restored),
+            };
+            Ok(Loaded { replaced, ..self.inner.load(key).await? })
+        })
+    }
+
+    fn write<'a>(&'a self, key: &'a TokenKey, change: Change) -> StoreFuture<'a, Written> {
+        self.inner.write(key, change)
+    }
+
+    fn set_not_before(&self, moment: Timestamp) -> StoreFuture<'_, ()> {
+        self.inner.set_not_before(moment)
+    }
+
+    fn survives_restart(&self) -> bool {
+        self.inner.survives_restart()
+    }
+}
+
+/// A gate, its store and its clock, and a token that is enrolled there with a code of a quarter of an hour before noon.
 struct Scene {
     gate: Validator,
+    store: Arc<Store>,
     time: Arc<SimTime>,
     token: Token,
 }
 
 impl Scene {
     fn new() -> Self {
-        let time = Arc::new(SimTime::new(at(-900)));
-        let gate = Validator::builder(Arc::new(MemoryStore::new()), time.clone()).build().unwrap();
-        let totp = Totp::builder(&Secret::from_bytes(b"12345678901234567890").unwrap()).build().unwrap();
-        let scene = Self { gate, time, token: Token::new(TokenId::new("user-42").unwrap(), totp) };
+        Self::with(|builder| builder)
+    }
+
+    fn with(set: impl FnOnce(ValidatorBuilder) -> ValidatorBuilder) -> Self {
+        let (store, time) = (Arc::new(Store::default()), Arc::new(SimTime::new(at(-900))));
+        let gate = set(Validator::builder(store.clone(), time.clone())).build().unwrap();
+        let scene = Self { gate, store, time, token: token(6) };
         block_on(scene.gate.enrol(&scene.token, &Attempt::one(scene.shown(-910)))).unwrap();
         scene.time.set(Ok(at(10)));
         scene
@@ -145,6 +210,7 @@ fn events_say_what_happened_when_and_hold_no_code() {
 
     whatever_a_client_is_called_it_forges_no_line();
     every_field_is_in_the_table();
+    each_outcome_is_told_at_the_level_of_the_table();
 }
 
 /// Not by a subscriber that writes texts as they are, as above, and not by those that most services use.
@@ -212,6 +278,86 @@ fn every_field_is_in_the_table() {
     }
     let documented: BTreeSet<String> = names(&table("field")).into_iter().map(Into::into).collect();
     assert_eq!(seen, documented);
+}
+
+/// Each outcome at least once, but for `no_randomness`: nobody takes a test's random bytes away.
+fn bring_about_all_outcomes() {
+    let wrong = || Attempt::one(Code::parse("000000").unwrap());
+
+    let scene = Scene::new();
+    scene.act(None);
+    let _ = block_on(scene.gate.enrol(&scene.token, &Attempt::one(scene.shown(0))));
+    let longer = token(8);
+    scene.time.set(Ok(at(70)));
+    let next = longer.totp().code_at(TimeStep::new(NOON / 30 + 2).unwrap());
+    block_on(scene.gate.renew(&scene.token, &longer, &Attempt::one(next))).unwrap();
+    scene.show(&wrong());
+    block_on(scene.gate.reset(&longer)).unwrap();
+    block_on(scene.gate.remove(&longer)).unwrap();
+    scene.show(&wrong());
+    block_on(scene.gate.restored()).unwrap();
+
+    let guessed = Scene::new();
+    (0..20).for_each(|_| guessed.show(&wrong()));
+    let charge = Charge { bucket: Bucket::Partial, cost: Odds::from_e12(20_000_000) };
+    let from = guessed.time.now().unwrap().earliest();
+    let failure = Change::Fail(Failure { charge, from, burn: None, epoch: 0 });
+    block_on(guessed.store.write(guessed.token.key(), failure)).unwrap();
+    guessed.show(&wrong());
+    let limited = Policy::default().with_failure_limit(NonZeroU32::new(1));
+    for guessed in [
+        Scene::with(|builder| builder.policy(limited)),
+        Scene::with(|builder| builder.ceiling(Odds::from_e12(1))),
+    ] {
+        (0..2).for_each(|_| guessed.show(&wrong()));
+    }
+
+    const MONTH: i64 = 30 * 86_400;
+    for is_right in [true, false] {
+        let ahead = Scene::new();
+        ahead.time.set(Ok(at(MONTH)));
+        ahead.show(&if is_right { Attempt::one(ahead.shown(MONTH)) } else { wrong() });
+        ahead.time.set(Ok(at(10)));
+        ahead.show(&wrong());
+    }
+
+    let moved = Scene::new();
+    for second in [200, 260] {
+        let codes = Attempt::consecutive([moved.shown(second - 30), moved.shown(second)]).unwrap();
+        let _ = block_on(moved.gate.resynchronise(&moved.token, &codes));
+    }
+    moved.time.set(Err(TimeError::NotMeasured));
+    moved.show(&wrong());
+
+    let faulty = Scene::new();
+    for fault in [Fault::Fails, Fault::Replaced] {
+        faulty.store.set(Some(fault));
+        faulty.show(&wrong());
+    }
+    faulty.store.set(Some(Fault::Hangs));
+    let attempt = wrong();
+    // The first one has its turn, four wait.
+    let mut flood: Vec<_> =
+        (0..6).map(|_| Box::pin(faulty.gate.validate(Some(&faulty.token), &attempt))).collect();
+    let mut context = Context::from_waker(Waker::noop());
+    for attempt in &mut flood {
+        let _ = attempt.as_mut().poll(&mut context);
+    }
+}
+
+fn each_outcome_is_told_at_the_level_of_the_table() {
+    let log = Log::default();
+    tracing::subscriber::with_default(log.clone(), bring_about_all_outcomes);
+    let table = table("outcome");
+    let levels: BTreeMap<&str, &str> = table.iter().map(|row| (row[0].trim_matches('`'), row[1])).collect();
+    let mut untold = names(&table);
+    for line in log.lines() {
+        let (level, rest) = line.split_once(" skewgate::security outcome=").unwrap();
+        let (outcome, _) = rest.split_once(' ').unwrap();
+        assert_eq!(level, levels[outcome], "{line}");
+        untold.remove(outcome);
+    }
+    assert_eq!(untold, BTreeSet::from(["no_randomness"]));
 }
 
 #[test]
