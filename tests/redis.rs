@@ -9,6 +9,9 @@ mod servers;
 #[path = "support/tcp_relay.rs"]
 mod tcp_relay;
 
+#[path = "redis/eviction.rs"]
+mod eviction;
+
 use std::fs;
 use std::future::Future;
 use std::ops::ControlFlow;
