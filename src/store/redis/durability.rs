@@ -23,7 +23,8 @@ pub enum Loss {
     /// a minute (`appendfsync no`), or what was written while the log was rewritten (`no-appendfsync-on-rewrite yes`). Noticed.
     AtPowerFailure,
     /// When memory runs out: whole accounts at any time (any `maxmemory-policy` but `noeviction`). Their tokens are not enrolled any
-    /// more, and what was paid for guesses at them is forgotten.
+    /// more, and what was paid for guesses at them is forgotten. Not noticed, as a rule: whoever enrols one anew with the secret that it had lets
+    /// its used codes in again that are newer than the one shown then. Give it a new one.
     ByEviction,
     /// Any of these: the server's settings can't be looked at (`CONFIG` is forbidden, as at most providers of managed servers). Whoever
     /// accepts it has looked themselves.
