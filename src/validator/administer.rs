@@ -73,7 +73,7 @@ impl Validator {
     }
 
     /// Makes the store forget a token: its codes are refused from now on. Its budget stays, so that nothing is won by removing and
-    /// enrolling a token again.
+    /// [enrolling](Self::enrol) a token again: no guesses, and no code that was used.
     ///
     /// # Errors
     ///

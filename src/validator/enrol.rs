@@ -106,6 +106,11 @@ impl Validator {
     ///
     /// Only at a moment when the service has authenticated its user otherwise: wrong codes cost nothing here.
     ///
+    /// Only for a secret that was never used: which of its codes were used at another system, or here before the store lost them, isn't known.
+    /// For others there is [`enrol_imported`](Self::enrol_imported). A token that was [removed](Self::remove) here left its budget, and
+    /// none of its codes is accepted that could have been used by now; the same for a second token on one budget. Their users may have to wait for the
+    /// next code or the one after it at the first login.
+    ///
     /// # Errors
     ///
     /// [`EnrolError`] where the codes don't fit, the token has a state already, the clock can't be trusted, the token
@@ -170,7 +175,7 @@ impl Inner {
         attempt: &Attempt,
         trace: &mut Trace,
     ) -> Result<(TimeStep, Drift), EnrolError> {
-        let now = self.check_new(token, trace).await?;
+        let (now, left) = self.check_new(token, trace).await?;
         let totp = token.totp();
         let (policy, period, t0) = (self.policy.window(), totp.period(), totp.t0());
         let window = Window::for_enrolment(policy, period, t0, &now, attempt.count())
@@ -181,7 +186,9 @@ impl Inner {
             .ok_or_else(|| EnrolError::NoMatch { reach: Window::enrolment_reach(policy, attempt.count()) })?;
         let model = policy.drift_model();
         let drift = Drift::first(model, Measurement::new(model, step, period, t0, &now));
-        self.create(token, step, drift, &now).await
+        let newest = left.and_then(|_| Window::newest_until(policy, period, t0, now.latest(), &drift));
+        self.create(token, newest.map_or(step, |newest| newest.max(step)), drift, &now).await?;
+        Ok((step, drift))
     }
 
     async fn enrol_imported(
@@ -190,7 +197,7 @@ impl Inner {
         known: Imported,
         trace: &mut Trace,
     ) -> Result<(TimeStep, Drift), EnrolError> {
-        let now = self.check_new(token, trace).await?;
+        let (now, _) = self.check_new(token, trace).await?;
         let totp = token.totp();
         let (policy, period, t0) = (self.policy.window(), totp.period(), totp.t0());
         // Only to see whether it could ever be validated.
@@ -204,18 +211,24 @@ impl Inner {
         let drift = Drift::from_parts(ahead, variance, now.midpoint(), None);
         let newest = || Window::newest_until(policy, period, t0, now.latest(), &drift);
         let watermark = known.last_used.or_else(newest).unwrap_or(TimeStep::ZERO);
-        self.create(token, watermark, drift, &now).await
+        self.create(token, watermark, drift, &now).await?;
+        Ok((watermark, drift))
     }
 
-    /// The time, if the token can be enrolled now.
-    async fn check_new(&self, token: &Token, trace: &mut Trace) -> Result<TimeInterval, EnrolError> {
+    /// The time, if the token can be enrolled now, and the budget that somebody has left for it.
+    async fn check_new(
+        &self,
+        token: &Token,
+        trace: &mut Trace,
+    ) -> Result<(TimeInterval, Option<Budget>), EnrolError> {
         decide::check_digits(token.totp()).map_err(EnrolError::TokenUnsuited)?;
-        if self.store.load(token.key()).await?.row.token.is_some() {
+        let row = self.store.load(token.key()).await?.row;
+        if row.token.is_some() {
             return Err(EnrolError::AlreadyEnrolled);
         }
         let now = self.time.now().map_err(|error| EnrolError::ClockUntrusted(error.into()))?;
         trace.now = Some(now);
-        Ok(now)
+        Ok((now, row.budget))
     }
 
     async fn create(
@@ -224,7 +237,7 @@ impl Inner {
         watermark: TimeStep,
         drift: Drift,
         now: &TimeInterval,
-    ) -> Result<(TimeStep, Drift), EnrolError> {
+    ) -> Result<(), EnrolError> {
         let state = TokenState {
             epoch: epoch(token.totp()).map_err(|_| EnrolError::NoRandomness)?,
             watermark: Some(watermark),
@@ -233,13 +246,13 @@ impl Inner {
         };
         let enrol = Change::Enrol { state, budget: self.fresh_budget(now) };
         if self.store.write(token.key(), enrol).await? == Written::Done {
-            return Ok((watermark, drift));
+            return Ok(());
         }
         // As with an acceptance: it may have been this very write, whose answer was lost.
         let kept = self.store.load(token.key()).await?.row.token;
         // The rest of it may have changed since: a wrong code in another process burns at once.
         if kept.is_some_and(|kept| (kept.epoch, kept.nonce) == (state.epoch, state.nonce)) {
-            Ok((watermark, drift))
+            Ok(())
         } else {
             Err(EnrolError::AlreadyEnrolled)
         }

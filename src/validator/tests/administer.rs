@@ -112,13 +112,30 @@ fn who_is_removed_is_refused_and_comes_back_to_the_old_budget() {
 }
 
 #[test]
+fn no_code_that_was_used_before_a_removal_comes_back() {
+    for shown in [-20, 10] {
+        let service = Service::enrolled(Scripted::default());
+        service.set(10);
+        assert!(service.show(&one(10)).is_accepted());
+        block_on(service.gate.remove(&token())).unwrap();
+        let enrolment = block_on(service.gate.enrol(&token(), &one(shown))).unwrap();
+        assert_eq!(enrolment.step, totp().step_at(at(NOON + shown).latest()).unwrap(), "the code's own");
+        assert!(!service.show(&one(10)).is_accepted(), "{shown}");
+        service.set(70);
+        let verdict = service.show(&one(70));
+        assert!(verdict.is_accepted(), "{shown}: {verdict:?}");
+    }
+}
+
+#[test]
 fn the_tokens_of_one_account_share_what_may_be_guessed() {
     let service = Service::new(Scripted::default());
     let account = TokenId::new("user-42").unwrap();
     let tokens = ["phone", "watch"]
         .map(|name| Token::new(TokenId::new(name).unwrap(), totp()).sharing_budget(account.clone()));
+    service.set(-900);
     for token in &tokens {
-        block_on(service.gate.enrol(token, &one(-10))).unwrap();
+        block_on(service.gate.enrol(token, &one(-910))).unwrap();
     }
     service.set(20);
     let show = |token: &Token, attempt: Attempt| block_on(service.gate.validate(Some(token), &attempt));
