@@ -1,5 +1,5 @@
-//! examples/login_service over each store: what was used stays used when the service is started again, and a store that is gone is
-//! noticed.
+//! examples/login_service over each store: what was used stays used when the service is started again, a store that is gone is
+//! noticed, and a clock that went wrong since the last login is learned.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -17,11 +17,15 @@ mod postgres;
 mod service;
 mod support;
 
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use service::{Answer, PATIENCE, Service};
-use skewgate::otp::{Secret, Totp};
-use skewgate::time::{LocalClock, os::OsClock};
+use skewgate::block_on;
+use skewgate::otp::{Secret, TimeStep, Totp};
+use skewgate::store::{Change, EmbeddedStore, ManageStore, StateStore, Written};
+use skewgate::time::{LocalClock, SignedDuration, os::OsClock};
+use skewgate::token::{Drift, TokenState};
 use tempfile::TempDir;
 
 const FORM: &str = "content-type: application/x-www-form-urlencoded";
@@ -69,13 +73,26 @@ impl<'a> Browser<'a> {
 
 /// What a phone shows, or showed so many steps ago.
 fn code(totp: &Totp, steps: i64) -> String {
-    let now = totp.step_at(OsClock.system().realtime).unwrap();
-    let step = skewgate::otp::TimeStep::new(now.get() + steps).unwrap();
-    totp.code_at(step).expose().to_string()
+    code_at(totp, step_now(totp).get() + steps)
+}
+
+fn step_now(totp: &Totp) -> TimeStep {
+    totp.step_at(OsClock.system().realtime).unwrap()
+}
+
+fn code_at(totp: &Totp, step: i64) -> String {
+    totp.code_at(TimeStep::new(step).unwrap()).expose().to_string()
 }
 
 fn start(store: &str, data: &Path) -> Service {
     Service::start(&["--system-clock", "50ms", "--store", store, "--data", data.to_str().unwrap()])
+}
+
+fn check_outcomes(service: &Service, expected: &[(&str, usize)]) {
+    let outcomes = service.outcomes();
+    let outcomes: Vec<(&str, usize)> =
+        outcomes.iter().map(|(outcome, count)| (outcome.as_str(), *count)).collect();
+    assert_eq!(outcomes, expected);
 }
 
 /// Enrols and logs in; then, in another life, the same code once more.
@@ -95,7 +112,7 @@ fn used_codes_stay_used(store: &str) {
     let answer = browser.log_in("ada", &used);
     assert!(answer.body.contains("This code was used already."), "{}", answer.body);
     // A new code is right, and the second factor is the one that she has.
-    assert_eq!(service.outcomes().into_iter().collect::<Vec<_>>(), [("replay".to_owned(), 1)]);
+    check_outcomes(&service, &[("replay", 1)]);
     let taken = browser.post("/enrol", "name=ada&password=correct+horse");
     assert!(taken.body.contains("this one is taken"), "{}", taken.body);
     assert_eq!(service.end().code(), Some(0));
@@ -104,6 +121,58 @@ fn used_codes_stay_used(store: &str) {
 #[test]
 fn the_embedded_store_remembers() {
     used_codes_stay_used("embedded");
+}
+
+/// As if each token had last been used a week earlier.
+fn age_by_a_week(path: &Path) {
+    const WEEK: SignedDuration = SignedDuration::from_secs(7 * 86_400);
+    let store = EmbeddedStore::open(path).unwrap();
+    let mut records = Vec::new();
+    let mut collect = |record| {
+        records.push(record);
+        ControlFlow::Continue(())
+    };
+    block_on(store.scan(&mut collect)).unwrap();
+    for record in records {
+        let TokenState { watermark, drift, .. } = record.state;
+        let week_ago = watermark.unwrap().checked_sub(7 * 86_400 / 30);
+        let drift = Drift::from_parts(drift.mean(), drift.variance(), drift.updated() - WEEK, None);
+        let state = TokenState { watermark: week_ago, drift, ..record.state };
+        for change in [Change::Remove, Change::Enrol { state, budget: record.budget }] {
+            assert_eq!(block_on(store.write(&record.key, change)).unwrap(), Written::Done);
+        }
+    }
+}
+
+#[test]
+fn a_clock_that_went_wrong_is_learned_over_its_page() {
+    let data = tempfile::tempdir().unwrap();
+    let service = start("embedded", data.path());
+    let totp = Browser::open(&service).enrol("ada");
+    assert_eq!(service.end().code(), Some(0));
+    age_by_a_week(&data.path().join("tokens.redb"));
+
+    let service = start("embedded", data.path());
+    let browser = Browser::open(&service);
+    // Four minutes behind, and no minute passes between two of these.
+    let shown = step_now(&totp).get() - 8;
+    let [before, last, next] = [shown - 2, shown - 1, shown].map(|step| code_at(&totp, step));
+    assert_eq!(browser.log_in("ada", &last).header("location"), None, "too far off for a login");
+    let page = browser.get("/resynchronise").body;
+    for field in ["name", "password", "code1", "code2"] {
+        assert!(page.contains(&format!(r#"name="{field}""#)), "{field}: {page}");
+    }
+    let fields = format!("name=ada&password=correct+horse&code1={before}&code2={last}");
+    let answer = browser.post("/resynchronise", &fields);
+    assert_eq!(answer.header("location"), Some("/login?done=resynchronised"), "{}", answer.body);
+    let page = browser.get("/login?done=resynchronised").body;
+    assert!(page.contains("Your device&#39;s clock is known now. Sign in with the next code"), "{page}");
+    // It lets nobody in by itself, and neither does a code that it has used.
+    assert_eq!(browser.get("/account").header("location"), Some("/login"));
+    assert!(browser.log_in("ada", &last).body.contains("This code was used already."));
+    let answer = browser.log_in("ada", &next);
+    assert_eq!(answer.header("location"), Some("/account"), "{}", answer.body);
+    check_outcomes(&service, &[("accepted", 1), ("replay", 1), ("resynchronised", 1), ("wrong", 1)]);
 }
 
 /// Who steals the user table has no codes, and who loses the key is told so at the start.
@@ -143,6 +212,21 @@ fn secrets_are_sealed_with_a_key_of_their_own() {
     assert!(said.contains(&format!("were sealed with {id}, which isn't the key")), "{said}");
 }
 
+/// The store is gone: machines are told, and a user is told the same as nobody.
+#[cfg(any(feature = "postgres", feature = "redis"))]
+fn nobody_gets_in(browser: &Browser<'_>, bob: &Totp) {
+    let service = browser.service;
+    let health = service.wait_for_health(503);
+    assert_eq!((&health["reasons"][0]["part"], &health["status"]), (&"store".into(), &"failing".into()));
+    for name in ["bob", "nobody"] {
+        let answer = browser.log_in(name, &code(bob, 0));
+        assert_eq!(answer.status, 503, "{}", answer.body);
+        assert!(answer.body.contains("You can&#39;t be signed in at present"), "{}", answer.body);
+    }
+    let metrics = service.get("/metrics").body;
+    assert!(!metrics.contains("skewgate_store_failures_total{operation=\"load\"} 0\n"), "{metrics}");
+}
+
 #[cfg(feature = "postgres")]
 #[test]
 #[ignore = "needs PostgreSQL: ./tests/run"]
@@ -156,15 +240,7 @@ fn postgres_remembers_and_its_loss_is_noticed() {
     let browser = Browser::open(&service);
     let totp = browser.enrol("bob");
     server.stop();
-    let health = service.wait_for_health(503);
-    assert_eq!((&health["reasons"][0]["part"], &health["status"]), (&"store".into(), &"failing".into()));
-    for name in ["bob", "nobody"] {
-        let answer = browser.log_in(name, &code(&totp, 0));
-        assert_eq!(answer.status, 503, "{}", answer.body);
-        assert!(answer.body.contains("You can&#39;t be signed in at present"), "{}", answer.body);
-    }
-    let metrics = service.get("/metrics").body;
-    assert!(!metrics.contains("skewgate_store_failures_total{operation=\"load\"} 0\n"), "{metrics}");
+    nobody_gets_in(&browser, &totp);
     // It is back, and so are the users: nothing was used meanwhile.
     server.run();
     service.wait_for_health(200);
@@ -175,7 +251,23 @@ fn postgres_remembers_and_its_loss_is_noticed() {
 #[cfg(feature = "redis")]
 #[test]
 #[ignore = "needs redis-server: ./tests/run"]
-fn redis_remembers() {
-    let server = redis::RedisServer::durable();
+fn redis_remembers_and_its_loss_is_noticed() {
+    let mut server = redis::RedisServer::durable();
     used_codes_stay_used(&server.url());
+
+    let data = tempfile::tempdir().unwrap();
+    let service = start(&server.url(), data.path());
+    let browser = Browser::open(&service);
+    let totp = browser.enrol("bob");
+    // As often as a balancer asks: so it sees after the enrolment who has taken that.
+    service.wait_for_health(200);
+    server.kill();
+    nobody_gets_in(&browser, &totp);
+    // It is back with all that it was told, but was away: codes of until now are dead, and it doesn't take five minutes.
+    server.start();
+    service.wait_for_health(200);
+    browser.log_in("bob", &code(&totp, 0));
+    let answer = browser.log_in("bob", &code(&totp, 0));
+    assert!(answer.body.contains("Please try again in "), "{}", answer.body);
+    check_outcomes(&service, &[("enrolled", 1), ("replay", 1), ("store_failed", 2), ("store_replaced", 1)]);
 }
