@@ -1,5 +1,5 @@
 //! A login service: enrolment with a QR code, sign-in with password and code, two codes where they are needed, a clock that is
-//! watched, a log for a SIEM, metrics and a health check.
+//! watched, a log for a SIEM, metrics, and a health check that is red where time or tokens can't be relied on.
 //!
 //! `cargo run --release --example login_service --features embedded,qr,seal -- --source ntp1.example.org --source ntp2.example.org
 //! --source ntp3.example.org`, then <http://127.0.0.1:8080>. What the library does is in `login.rs`, `enrolment.rs` and
