@@ -25,7 +25,11 @@ pub(crate) fn refused(advice: Advice, codes: u8) -> (StatusCode, Message) {
         Advice::ShowConsecutive(count) => {
             (StatusCode::OK, format!("Please type {count} codes that your device shows one after the other."))
         }
-        Advice::RetryAfter(wait) => return too_many(wait),
+        // There were too many attempts, or what the device shows counts as used for as long.
+        Advice::RetryAfter(wait) => {
+            let text = format!("You can't be signed in just now. Please try again in {}.", spoken(wait));
+            (StatusCode::TOO_MANY_REQUESTS, text)
+        }
         // The log says why.
         _ => (
             StatusCode::SERVICE_UNAVAILABLE,
