@@ -12,7 +12,7 @@
 //! | `step_offset` | integer | the matched step minus the step of true time (the interval's midpoint); absent without a match |
 //! | `window_width` | integer | how many steps were looked at; absent where none were |
 //! | `price_e18` | integer | what was paid, in 10⁻¹⁸ |
-//! | `price_total_e15` | integer | what was paid for all tokens since this validator was made, in 10⁻¹⁵ |
+//! | `price_total_e15` | integer | what was paid for all tokens since this validator was made, in 10⁻¹⁵; 0 for an import of a backup, which has no validator |
 //! | `local_time` | RFC 3339 | what this host's system clock showed |
 //! | `true_time` | RFC 3339 | the interval's midpoint; absent where the time couldn't be told |
 //! | `half_width_ns` | integer | true time is within so many nanoseconds of `true_time` |
@@ -31,7 +31,7 @@
 //! | `renewed` | INFO | a token has other digits or another period now | **ignore** |
 //! | `reset` | WARN | an administrator gave a token its whole budget back | **count** by administrator; alert where nobody asked for it: it gives a guesser a whole budget |
 //! | `removed` | WARN | an administrator made the store forget a token | **ignore**; alert on many in a short time |
-//! | `restored` | WARN | an administrator said that the store's rows may be old: codes of until now are dead | **alert**, unless a restore is going on: nobody gets in for five minutes |
+//! | `restored` | WARN | an administrator said that the store's rows may be old, or imported a backup: codes of until now are dead | **alert**, unless a restore is going on: nobody gets in for five minutes |
 //! | `wrong` | WARN | no code fitted, or not all of several; it was paid for | **count** by token and by client; alert where `price_total_e15` grows ten times as fast as in a usual week |
 //! | `replay` | WARN | a code was shown that was used before, or that is older than one that was | **count** by token; alert where `client` is another one than that of the `accepted` before: a code was read over a shoulder or by a proxy |
 //! | `throttled` | WARN | too many wrong codes: nothing was compared | **alert** on one token for more than an hour: it is being guessed at, and its owner waits |

@@ -53,6 +53,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::event::{Outcome, SecurityEvent};
 use crate::otp::TimeStep;
 use crate::time::{SignedDuration, TimeError, TimeSource, Timestamp};
 use crate::token::{Bucket, Budget, Drift, TokenId, TokenIdError, TokenKey, TokenState};
@@ -202,7 +203,8 @@ pub async fn export(store: &dyn ManageStore, out: &mut (dyn Write + Send)) -> Re
 /// Tokens of one account that were written while it was guessed at may say different things of its budget: the emptier one counts.
 ///
 /// Nothing is written before the whole backup has been read. Afterwards nobody gets in for five minutes, see
-/// [`Validator::restored`](crate::validator::Validator::restored).
+/// [`Validator::restored`](crate::validator::Validator::restored). As there, a security event [`Outcome::Restored`] says so, once that is
+/// declared and before the first token is written. It has no price: nothing was paid here.
 ///
 /// # Errors
 ///
@@ -213,8 +215,8 @@ pub async fn import(
     input: &mut (dyn BufRead + Send),
 ) -> Result<Import, BackupError> {
     let Backup { records, not_before: before } = read(input)?;
-    let now = time.now()?;
-    let apart = (now.midpoint() - time.system_clock()).unsigned_abs();
+    let (now, local_time) = (time.now()?, time.system_clock());
+    let apart = (now.midpoint() - local_time).unsigned_abs();
     if apart > MOST_APART {
         return Err(BackupError::ClockContradicted { apart });
     }
@@ -234,6 +236,10 @@ pub async fn import(
     let failed = |created, source| BackupError::StoreFailed { created, source };
     random()?;
     store.set_not_before(not_before).await.map_err(|source| failed(0, source))?;
+    let mut event = SecurityEvent::new(Outcome::Restored, None, local_time);
+    event.true_time = Some(now.midpoint());
+    event.half_width = Some(now.half_width());
+    event.emit();
     for Record { key, state, budget } in records {
         let budget = budgets.get(key.budget()).copied().unwrap_or(budget);
         let state = TokenState { epoch: state.another_epoch(random()?), ..state };
