@@ -19,6 +19,9 @@ const MOST_SIGMAS: u32 = 10;
 /// The furthest that a token's clock may be believed to be off.
 const MOST_DRIFT: Duration = Duration::from_secs(86_400);
 
+/// The longest period that is usual. Who has longer ones only loses nothing by it: `max_steps` limits a window, it doesn't widen one.
+const LONGEST_PERIOD: Duration = Duration::from_secs(60);
+
 /// The figures that a window is computed from. The default suits six-digit codes on phones and hardware tokens.
 ///
 /// ```
@@ -333,6 +336,11 @@ impl WindowPolicyBuilder {
         if !(2..=most).contains(&policy.max_steps) {
             return Err(PolicyError::MaxSteps { got: policy.max_steps, most });
         }
+        // Otherwise each login would be refused as `WindowError::PeriodTooShort`.
+        let (max_steps, span) = (policy.max_steps(), policy.least_span().unsigned_abs());
+        if span >= LONGEST_PERIOD.saturating_mul(max_steps.saturating_sub(1)) {
+            return Err(PolicyError::StepsTooFew { max_steps, span });
+        }
         let most = most_steps(Bucket::Partial, 1);
         if !(policy.max_steps..=most).contains(&policy.max_steps_consecutive) {
             let (got, least) = (policy.max_steps_consecutive, policy.max_steps);
@@ -402,6 +410,17 @@ pub enum PolicyError {
         got: u32,
         /// The most that the budget can pay.
         most: u32,
+    },
+    /// So few steps that tokens with any usual period would be refused as [too short](super::WindowError::PeriodTooShort).
+    #[error(
+        "max_steps is {max_steps}, but entry_delay, slack and jitter alone need {span:?}, which so many steps don't span even \
+         where they are {LONGEST_PERIOD:?} long: raise it or shorten those"
+    )]
+    StepsTooFew {
+        /// The limit that was given.
+        max_steps: u32,
+        /// What has to be covered when the time is known perfectly.
+        span: Duration,
     },
     /// Fewer steps than for one code, or more than the budget can pay in the worst case.
     #[error(

@@ -248,6 +248,25 @@ fn policies_that_the_budget_cannot_pay_for_are_refused() {
     ));
 }
 
+/// When the service starts, not at its first login.
+#[test]
+fn policies_that_no_usual_token_fits_are_refused() {
+    let (minute, hair) = (Duration::from_secs(60), Duration::from_nanos(1));
+    for max_steps in 2..=7 {
+        let build = |span: Duration| {
+            let builder = WindowPolicy::builder().max_steps(max_steps).max_code_age(10 * minute);
+            builder.entry_delay(span - Duration::from_secs(4)).build()
+        };
+        let span = (max_steps - 1) * minute;
+        assert_eq!(build(span), Err(PolicyError::StepsTooFew { max_steps, span }));
+        // The window itself has the same limit.
+        let policy = build(span - hair).unwrap();
+        let window = |period| Window::for_enrolment(&policy, period, T0, &known(NOON, 0), 1);
+        assert!(window(minute).is_ok());
+        assert!(matches!(window(minute - hair), Err(WindowError::PeriodTooShort { .. })));
+    }
+}
+
 /// What the documentation of `nist` says: neither centre accepts a code for more than two minutes.
 #[test]
 fn codes_of_the_nist_policy_live_for_two_minutes() {
