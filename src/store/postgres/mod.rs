@@ -30,8 +30,8 @@
 //! closed, as is one whose future was dropped; connections that were lost are made again. What changes nothing is asked for
 //! again when its connection is found to be closed, within the deadline; a write isn't.
 //!
-//! It needs a runtime of tokio with its timer: from code that isn't async, that runtime's `Handle::block_on`, never
-//! [`block_on`](crate::block_on). PostgreSQL 15 is tested. The isolation must be READ COMMITTED, which is the default. TLS is the caller's:
+//! It needs a runtime of tokio with its timer: from code that isn't async, that runtime's `Handle::block_on`, of which
+//! [`block_on`](crate::block_on) has an example. PostgreSQL 15 is tested. The isolation must be READ COMMITTED, which is the default. TLS is the caller's:
 //! [`PostgresBuilder::connect`] takes any connector of tokio-postgres.
 //!
 //! # The tables

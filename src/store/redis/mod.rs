@@ -118,7 +118,7 @@ pub enum Confirmation {
 
 /// Keeps states in Redis 6.2 or later, or a Cluster; see the [module's documentation](self).
 ///
-/// Needs a tokio runtime: sync callers use that runtime's `block_on`.
+/// Needs a tokio runtime; from code that isn't async: [`block_on`](crate::block_on) has an example.
 pub struct RedisStore {
     prefix: String,
     marker: Vec<u8>,
