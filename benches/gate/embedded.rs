@@ -32,10 +32,10 @@ pub(crate) fn beside_a_transaction_each() {
         Arc::new(tokens(u64::try_from(IN_FLIGHT * LOGINS_OF_EACH).unwrap_or(u64::MAX)));
     let runtime = Builder::new_multi_thread().worker_threads(2).build().expect("a runtime");
     let now = time.now();
-    runtime.block_on(all(&tokens, |token| {
+    runtime.block_on(at_once(in_flight(&tokens, |token| {
         let store = Arc::clone(&store);
         async move { enrol(&*store as &dyn StateStore, &token, now).await }
-    }));
+    })));
 
     // The same database, with rows as long under names as long.
     let bare = Database::create(directory.path().join("bare.redb")).expect("a database");
@@ -61,13 +61,11 @@ pub(crate) fn beside_a_transaction_each() {
         time.next();
         let attempts: HashMap<_, _> =
             tokens.iter().map(|token| (token.id().clone(), right(token, &*time.0))).collect();
-        let logins = seconds(|| {
-            runtime.block_on(all(&tokens, |token| {
-                let (gate, attempt) = (gate.clone(), attempts[token.id()].clone());
-                async move { assert!(gate.validate(Some(&token), &attempt).await.is_accepted()) }
-            }));
+        let logins = in_flight(&tokens, |token| {
+            let (gate, attempt) = (gate.clone(), attempts[token.id()].clone());
+            async move { assert!(gate.validate(Some(&token), &attempt).await.is_accepted()) }
         });
-        let logins = rate(tokens.len(), logins);
+        let logins = rate(tokens.len(), seconds(|| runtime.block_on(at_once(logins))));
         own.push(logins);
         for (two_phases, (rates, ratios)) in [true, false].into_iter().zip(&mut beside) {
             let transactions = seconds(|| {
@@ -91,20 +89,22 @@ pub(crate) fn beside_a_transaction_each() {
     }
 }
 
-/// Does it once for each token, in as many tasks as are in flight.
+/// It once for each token, in as many lots as are in flight.
+fn in_flight<F>(tokens: &[Token], work: impl Fn(Token) -> F) -> Vec<Vec<F>> {
+    (0..IN_FLIGHT)
+        .map(|first| tokens.iter().skip(first).step_by(IN_FLIGHT).map(|token| work(token.clone())).collect())
+        .collect()
+}
+
+/// Each lot in a task of its own, one after the other.
 #[expect(clippy::expect_used, reason = "what can't be set up can't be measured")]
-async fn all<F: Future<Output = ()> + Send + 'static>(tokens: &Arc<Vec<Token>>, work: impl Fn(Token) -> F) {
-    let tasks: Vec<_> = (0..IN_FLIGHT)
-        .map(|first| {
-            let logins: Vec<_> =
-                tokens.iter().skip(first).step_by(IN_FLIGHT).map(|token| work(token.clone())).collect();
-            tokio::spawn(async move {
-                for login in logins {
-                    login.await;
-                }
-            })
-        })
-        .collect();
+async fn at_once<F: Future<Output = ()> + Send + 'static>(lots: Vec<Vec<F>>) {
+    let one_by_one = |lot: Vec<F>| async {
+        for work in lot {
+            work.await;
+        }
+    };
+    let tasks: Vec<_> = lots.into_iter().map(one_by_one).map(tokio::spawn).collect();
     for task in tasks {
         task.await.expect("a login");
     }
