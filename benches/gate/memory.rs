@@ -123,7 +123,7 @@ pub(crate) fn two_threads() {
     const ROUNDS: usize = 48;
     let bench = Bench::new();
     let (mut gains, mut scans, mut shares) = (Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..TURNS / 4 {
+    for _ in 0..TURNS {
         // Nothing is let in, so that nothing has to be forgotten in between: replays after the first round.
         bench.forget();
         let attempts = bench.attempts(right);
