@@ -8,7 +8,7 @@ pub(crate) struct AsItIs(u64);
 
 impl Hasher for AsItIs {
     fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
+        self.0 = self.0.rotate_left(8) ^ hash;
     }
 
     /// For other keys: they have no place here, and are told apart all the same.

@@ -203,7 +203,8 @@ impl Token {
     /// Puts the token on the guess budget `id`, which it shares with all tokens that name it: those of one account. Otherwise an
     /// account with three tokens could be guessed at three times as often as one with a single token.
     ///
-    /// `id` is the account's, or that of its first token. It must be the same whenever the token is used.
+    /// `id` is the account's, or that of its first token. It must be the same whenever the token is used. All but the first token to be
+    /// enrolled on it may have to wait for a minute before their first login: see [`enrol`](crate::validator::Validator::enrol).
     ///
     /// ```
     /// use skewgate::otp::{Secret, Totp};

@@ -73,7 +73,7 @@ impl Validator {
     }
 
     /// Makes the store forget a token: its codes are refused from now on. Its budget stays, so that nothing is won by removing and
-    /// [enrolling](Self::enrol) a token again: no guesses, and no code that was used.
+    /// [enrolling](Self::enrol) a token again: no guesses, and no code that was used, but for what is said there.
     ///
     /// # Errors
     ///

@@ -108,8 +108,8 @@ impl Validator {
     ///
     /// Only for a secret that was never used: which of its codes were used at another system, or here before the store lost them, isn't known.
     /// For others there is [`enrol_imported`](Self::enrol_imported). A token that was [removed](Self::remove) here left its budget, and
-    /// none of its codes is accepted that could have been used by now; the same for a second token on one budget. Their users may have to wait for the
-    /// next code or the one after it at the first login.
+    /// none of its codes is accepted that could have been used by now, unless its clock was more than 30 s ahead and was set back since; the
+    /// same for a second token on one budget. Their users may have to wait for a minute before the first login.
     ///
     /// # Errors
     ///
@@ -186,8 +186,13 @@ impl Inner {
             .ok_or_else(|| EnrolError::NoMatch { reach: Window::enrolment_reach(policy, attempt.count()) })?;
         let model = policy.drift_model();
         let drift = Drift::first(model, Measurement::new(model, step, period, t0, &now));
-        let newest = left.and_then(|_| Window::newest_until(policy, period, t0, now.latest(), &drift));
-        self.create(token, newest.map_or(step, |newest| newest.max(step)), drift, &now).await?;
+        // The token itself may have left it, and have shown newer codes than this one.
+        let dead = left.and_then(|_| {
+            let where_it_is = Window::newest_until(policy, period, t0, now.latest(), &drift);
+            let nearly_right = Window::for_enrolment(policy, period, t0, &now, 1).ok();
+            where_it_is.max(nearly_right.map(|window| window.top()))
+        });
+        self.create(token, dead.map_or(step, |dead| dead.max(step)), drift, &now).await?;
         Ok((step, drift))
     }
 

@@ -6,7 +6,8 @@ use std::time::Duration;
 use crate::event::SecurityEvent;
 use crate::otp::{TimeStep, Totp};
 use crate::store::{Acceptance, Change, Failure, Loaded, Replaced, Row, Seen, Written};
-use crate::time::{SignedDuration, TimeInterval, Timestamp};
+use crate::time::os::OsClock;
+use crate::time::{LocalClock, SignedDuration, TimeInterval, Timestamp};
 use crate::token::{Drift, Token, TokenId, TokenKey, TokenState};
 use crate::window::RESYNCHRONISATION_SLACK;
 
@@ -44,7 +45,7 @@ impl Inner {
                     drift,
                     epoch: standing.token.epoch,
                     seen: loaded.seen(),
-                    nonce: turn.nonce(now.earliest()),
+                    nonce: turn.nonce(OsClock.raw()),
                     failure_limit: self.policy.failure_limit().map_or(u32::MAX, u32::from),
                     authenticates: purpose == Purpose::LogIn,
                 };

@@ -11,7 +11,7 @@ use std::sync::PoisonError;
 use std::task::{Poll, Waker};
 
 use crate::sync::{Mutex, MutexGuard};
-use crate::time::Timestamp;
+use crate::time::RawInstant;
 use crate::token::TokenId;
 
 /// How many attempts may wait for one token besides the one that has its turn. A person has one or two under way;
@@ -144,12 +144,12 @@ impl Turn<'_> {
 
 impl Turn<'_> {
     /// Eight bytes that no other write of this token has, for the one write of this turn: a hash, under the validator's own random
-    /// keys, of which turn this is, and of the time.
+    /// keys, of which turn this is, and of the moment.
     ///
     /// Other processes have other keys. The copies of a process that a fork or a snapshot of its machine makes have the same ones, and
     /// count alike: they would have to write about the same token in the same nanosecond.
-    pub(super) fn nonce(&self, now: Timestamp) -> [u8; 8] {
-        let moment = now.as_unix_nanos().cast_unsigned();
+    pub(super) fn nonce(&self, moment: RawInstant) -> [u8; 8] {
+        let moment = moment.as_nanos().cast_unsigned();
         self.turns.hasher.hash_one(u128::from(self.serial) << 64 | u128::from(moment)).to_le_bytes()
     }
 }
@@ -307,7 +307,7 @@ mod tests {
     #[test]
     fn no_two_writes_have_one_nonce() {
         let (turns, elsewhere, a) = (Turns::new(), Turns::new(), id("a"));
-        let (now, later) = (Timestamp::from_unix_nanos(1), Timestamp::from_unix_nanos(2));
+        let (now, later) = (RawInstant::from_nanos(1), RawInstant::from_nanos(2));
         // While the clock stands still, and in another process.
         let nonces = [&turns, &turns, &elsewhere].map(|turns| turns.queue(&a, None).unwrap().nonce(now));
         let different: std::collections::HashSet<_> = nonces.into_iter().collect();

@@ -19,7 +19,7 @@ const MOST_SIGMAS: u32 = 10;
 /// The furthest that a token's clock may be believed to be off.
 const MOST_DRIFT: Duration = Duration::from_secs(86_400);
 
-/// The longest period that is usual. Who has longer ones only loses nothing by it: `max_steps` limits a window, it doesn't widen one.
+/// The longest period that is usual.
 const LONGEST_PERIOD: Duration = Duration::from_secs(60);
 
 /// The figures that a window is computed from. The default suits six-digit codes on phones and hardware tokens.
@@ -152,7 +152,8 @@ impl WindowPolicy {
     }
 
     /// The longest that a user may take from reading a code to submitting it. 37 s: one in 200 takes longer, and most of
-    /// those get in all the same, since a code stays until the end of its step.
+    /// those get in all the same, since a code stays until the end of its step. With slack and jitter, twice each, it must be shorter than
+    /// [`max_steps`](Self::max_steps) less one of a minute each.
     #[must_use]
     pub const fn entry_delay(&self) -> Duration {
         self.entry_delay.unsigned_abs()
@@ -414,7 +415,7 @@ pub enum PolicyError {
     /// So few steps that tokens with any usual period would be refused as [too short](super::WindowError::PeriodTooShort).
     #[error(
         "max_steps is {max_steps}, but entry_delay, slack and jitter alone need {span:?}, which so many steps don't span even \
-         where they are {LONGEST_PERIOD:?} long: raise it or shorten those"
+         where they are {LONGEST_PERIOD:?} long: shorten those, or allow more steps"
     )]
     StepsTooFew {
         /// The limit that was given.

@@ -113,17 +113,23 @@ fn who_is_removed_is_refused_and_comes_back_to_the_old_budget() {
 
 #[test]
 fn no_code_that_was_used_before_a_removal_comes_back() {
-    for shown in [-20, 10] {
-        let service = Service::enrolled(Scripted::default());
+    for (ahead, shown) in [(0, -20), (0, 10), (20, -20), (20, 10), (20, 30)] {
+        let service = Service::new(Scripted::default());
+        service.set(-900);
+        block_on(service.gate.enrol(&token(), &one(-910 + ahead))).unwrap();
         service.set(10);
-        assert!(service.show(&one(10)).is_accepted());
+        let used = one(10 + ahead);
+        assert!(service.show(&used).is_accepted());
         block_on(service.gate.remove(&token())).unwrap();
         let enrolment = block_on(service.gate.enrol(&token(), &one(shown))).unwrap();
-        assert_eq!(enrolment.step, totp().step_at(at(NOON + shown).latest()).unwrap(), "the code's own");
-        assert!(!service.show(&one(10)).is_accepted(), "{shown}");
-        service.set(70);
-        let verdict = service.show(&one(70));
-        assert!(verdict.is_accepted(), "{shown}: {verdict:?}");
+        assert_eq!(Some(enrolment.step), totp().step_at(at(NOON + shown).latest()), "the code's own");
+        for second in 10..70 {
+            service.set(second);
+            assert!(!service.show(&used).is_accepted(), "{ahead} s ahead, {shown}, at {second}");
+        }
+        if ahead == 0 {
+            assert!(service.show(&one(70)).is_accepted(), "{shown}");
+        }
     }
 }
 
