@@ -108,8 +108,9 @@ impl Validator {
     ///
     /// Only for a secret that was never used: which of its codes were used at another system, or here before the store lost them, isn't known.
     /// For others there is [`enrol_imported`](Self::enrol_imported). A token that was [removed](Self::remove) here left its budget, and
-    /// none of its codes is accepted that could have been used by now, unless its clock was more than 30 s ahead and was set back since; the
-    /// same for a second token on one budget. Their users may have to wait for a minute before the first login.
+    /// none of its codes is accepted that could have been used by now, unless its clock was more than 30 s ahead, and was set back since or
+    /// is shown to be less so by old codes; the same for a second token on one budget. Their users may have to wait for a minute or
+    /// two before the first login.
     ///
     /// # Errors
     ///
