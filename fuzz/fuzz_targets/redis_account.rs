@@ -11,15 +11,17 @@ use libfuzzer_sys::fuzz_target;
 use skewgate::{otp, store, time, token};
 
 use account::Account;
-use otp::TimeStep;
+use any_token::AnyToken;
 use store::{Change, Reset, Row};
-use time::{SignedDuration, Timestamp};
-use token::{Budget, Drift, TokenId, TokenKey, TokenState};
+use time::Timestamp;
+use token::{Budget, TokenId, TokenKey};
 
 // rustfmt would look for its tests here.
 #[rustfmt::skip]
 #[path = "../../src/store/redis/account.rs"]
 mod account;
+#[path = "parts/any_token.rs"]
+mod any_token;
 
 /// What a script does is the server's.
 mod script {
@@ -38,33 +40,9 @@ mod script {
 }
 
 #[derive(Arbitrary, Debug)]
-struct Token {
-    epoch: u64,
-    watermark: Option<i64>,
-    nonce: [u8; 8],
-    mean: i64,
-    variance: u64,
-    updated: i64,
-    outlier: Option<i64>,
-}
-
-impl Token {
-    fn state(&self) -> TokenState {
-        let drift = Drift::from_parts(
-            SignedDuration::from_nanos(self.mean),
-            self.variance,
-            Timestamp::from_unix_nanos(self.updated),
-            self.outlier.map(SignedDuration::from_nanos),
-        );
-        let watermark = self.watermark.and_then(TimeStep::new);
-        TokenState { epoch: self.epoch, watermark, nonce: self.nonce, drift }
-    }
-}
-
-#[derive(Arbitrary, Debug)]
 enum Input<'a> {
     Bytes(&'a [u8]),
-    Account { budget: (i64, i64, u32), tokens: BTreeMap<&'a str, Token>, cut: u16 },
+    Account { budget: (i64, i64, u32), tokens: BTreeMap<&'a str, AnyToken>, cut: u16 },
     Moment(&'a [u8]),
 }
 

@@ -4,26 +4,19 @@
 
 use libfuzzer_sys::arbitrary::{self, Arbitrary};
 use libfuzzer_sys::fuzz_target;
-use skewgate::otp::TimeStep;
 use skewgate::store::{Row, row};
-use skewgate::time::{SignedDuration, Timestamp};
-use skewgate::token::{Budget, Drift, TokenState};
+use skewgate::time::Timestamp;
+use skewgate::token::Budget;
 
-#[derive(Arbitrary, Debug)]
-struct Token {
-    epoch: u64,
-    watermark: Option<i64>,
-    nonce: [u8; 8],
-    mean: i64,
-    variance: u64,
-    updated: i64,
-    outlier: Option<i64>,
-}
+use any_token::AnyToken;
+
+#[path = "parts/any_token.rs"]
+mod any_token;
 
 #[derive(Arbitrary, Debug)]
 enum Input<'a> {
     Bytes(&'a [u8]),
-    Row(Option<Token>, Option<(i64, i64, u32)>),
+    Row(Option<AnyToken>, Option<(i64, i64, u32)>),
 }
 
 fuzz_target!(|input: Input<'_>| match input {
@@ -33,17 +26,7 @@ fuzz_target!(|input: Input<'_>| match input {
         }
     }
     Input::Row(token, budget) => {
-        let token = token.map(|token| TokenState {
-            epoch: token.epoch,
-            watermark: token.watermark.and_then(TimeStep::new),
-            nonce: token.nonce,
-            drift: Drift::from_parts(
-                SignedDuration::from_nanos(token.mean),
-                token.variance,
-                Timestamp::from_unix_nanos(token.updated),
-                token.outlier.map(SignedDuration::from_nanos),
-            ),
-        });
+        let token = token.map(|token| token.state());
         let time = Timestamp::from_unix_nanos;
         let budget =
             budget.map(|(blind, partial, failures)| Budget::from_parts(time(blind), time(partial), failures));

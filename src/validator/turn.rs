@@ -140,9 +140,7 @@ impl Turn<'_> {
         })
         .await;
     }
-}
 
-impl Turn<'_> {
     /// Eight bytes that no other write of this token has, for the one write of this turn: a hash, under the validator's own random
     /// keys, of which turn this is, and of the moment.
     ///
