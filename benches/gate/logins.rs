@@ -88,14 +88,6 @@ pub(crate) fn wrong(token: &Token, time: &dyn TimeSource) -> Attempt {
     Attempt::parse(&code.expect("forty codes are not all")).expect("six digits")
 }
 
-/// When it began and when it ended.
-#[expect(clippy::disallowed_methods, reason = "a benchmark looks at the clock")]
-pub(crate) fn instants(work: impl FnOnce()) -> (Instant, Instant) {
-    let start = Instant::now();
-    work();
-    (start, Instant::now())
-}
-
 /// In seconds.
 #[expect(clippy::disallowed_methods, reason = "a benchmark looks at the clock")]
 pub(crate) fn seconds(work: impl FnOnce()) -> f64 {

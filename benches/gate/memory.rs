@@ -14,10 +14,12 @@ use skewgate::token::Token;
 use skewgate::validator::{Attempt, Validator};
 use skewgate::window::Window;
 
-use super::logins::{enrol, forget, instants, right, seconds, spread, tokens, wrong};
+use super::logins::{enrol, forget, right, seconds, spread, tokens, wrong};
 
 const TOKENS: u64 = 256;
 const TURNS: usize = 400;
+/// For each reading of a rate, in seconds.
+const LONG_ENOUGH: f64 = 0.006;
 
 struct Bench {
     time: Arc<SystemTime>,
@@ -28,11 +30,11 @@ struct Bench {
 
 impl Bench {
     #[expect(clippy::expect_used, reason = "what can't be set up can't be measured")]
-    fn new() -> Self {
+    fn new(count: u64) -> Self {
         let time = Arc::new(SystemTime::with_max_error(Duration::from_millis(50)));
         let store = Arc::new(MemoryStore::new());
         let gate = Validator::builder(store.clone(), time.clone()).build().expect("a validator");
-        let bench = Self { time, store, gate, tokens: tokens(TOKENS) };
+        let bench = Self { time, store, gate, tokens: tokens(count) };
         for token in &bench.tokens {
             block_on(enrol(&*bench.store, token, bench.now()));
         }
@@ -50,29 +52,31 @@ impl Bench {
         }
     }
 
-    fn attempts(&self, kind: fn(&Token, &dyn TimeSource) -> Attempt) -> Vec<(&Token, Attempt)> {
-        self.tokens.iter().map(|token| (token, kind(token, &*self.time))).collect()
+    fn logins(&self, kind: fn(&Token, &dyn TimeSource) -> Attempt) -> Vec<Login<'_>> {
+        self.tokens.iter().map(|token| (&self.gate, token, kind(token, &*self.time))).collect()
     }
 }
 
-fn validate_all(gate: &Validator, attempts: &[(&Token, Attempt)]) -> usize {
+type Login<'a> = (&'a Validator, &'a Token, Attempt);
+
+fn validate_all(logins: &[Login<'_>]) -> usize {
     let accepted =
-        |(token, attempt): &&(&Token, Attempt)| block_on(gate.validate(Some(token), attempt)).is_accepted();
-    attempts.iter().filter(accepted).count()
+        |(gate, token, attempt): &&Login<'_>| block_on(gate.validate(Some(token), attempt)).is_accepted();
+    logins.iter().filter(accepted).count()
 }
 
 #[expect(clippy::expect_used, reason = "what can't be set up can't be measured")]
 pub(crate) fn beside_a_bare_scan() {
-    let bench = Bench::new();
+    let bench = Bench::new(TOKENS);
     for (name, kind, accepted) in
         [("right", right as fn(&Token, &dyn TimeSource) -> Attempt, bench.tokens.len()), ("wrong", wrong, 0)]
     {
         let (mut own, mut bare, mut ratio) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..TURNS {
             bench.forget();
-            let attempts = bench.attempts(kind);
+            let logins = bench.logins(kind);
             let mut let_in = 0;
-            let validating = seconds(|| let_in = validate_all(&bench.gate, &attempts));
+            let validating = seconds(|| let_in = validate_all(&logins));
             // A new step may have begun in between.
             if let_in != accepted {
                 continue;
@@ -116,76 +120,75 @@ fn code(token: &Token, time: &dyn TimeSource) -> Code {
     token.totp().code_at(TimeStep::new(now.as_unix_seconds() / 30).expect("after 1970"))
 }
 
-/// As many logins on two threads at once, each on tokens of its own, as on one after the other; and the same of bare scans, which share
-/// nothing at all: what two threads of this machine can do.
+/// How many more logins two threads do than one, each on tokens of its own. Beside it, what two threads of this machine can do: with a
+/// validator and a store for each of them, and in bare scans.
 #[expect(clippy::expect_used, reason = "what can't be set up can't be measured")]
 pub(crate) fn two_threads() {
-    const ROUNDS: usize = 48;
-    let bench = Bench::new();
-    let (mut gains, mut scans, mut shares) = (Vec::new(), Vec::new(), Vec::new());
+    let (one, two) = ([Bench::new(TOKENS)], [Bench::new(TOKENS / 2), Bench::new(TOKENS / 2)]);
+    let [mut gains, mut gains_apart, mut scans] = [const { Vec::new() }; 3];
     for _ in 0..TURNS {
         // Nothing is let in, so that nothing has to be forgotten in between: replays after the first round.
-        bench.forget();
-        let attempts = bench.attempts(right);
-        let validate = |share: &[(&Token, Attempt)]| {
-            for _ in 0..ROUNDS {
-                black_box(validate_all(&bench.gate, share));
-            }
+        let [together, apart] = [&one[..], &two[..]].map(|benches| -> Vec<Login<'_>> {
+            benches.iter().for_each(Bench::forget);
+            benches.iter().flat_map(|bench| bench.logins(right)).collect()
+        });
+        let validate = |logins: &[Login<'_>]| {
+            black_box(validate_all(logins));
         };
-        let present = TimeStep::new(bench.now().as_unix_seconds() / 30).expect("after 1970");
+        let present = TimeStep::new(one[0].now().as_unix_seconds() / 30).expect("after 1970");
         let before = TimeStep::new(present.get() - 2).expect("after 1970");
         let range = StepRange::new(before, present).expect("three steps");
-        let code = code(&bench.tokens[0], &*bench.time);
-        let scan = |share: &[(&Token, Attempt)]| {
-            for _ in 0..ROUNDS * 4 {
-                for (token, _) in share {
-                    let code = Consecutive::from(black_box(&code));
-                    let _ = black_box(scan(token.totp(), black_box(&[range]), None, code));
-                }
+        let code = code(&one[0].tokens[0], &*one[0].time);
+        let scan = |tokens: &[Token]| {
+            for token in tokens {
+                let code = Consecutive::from(black_box(&code));
+                let _ = black_box(scan(token.totp(), black_box(&[range]), None, code));
             }
         };
-        validate(&attempts);
-        let (own, bare) = (gain(&attempts, validate), gain(&attempts, scan));
-        gains.push(own);
-        scans.push(bare);
-        shares.push(own / bare);
+        validate(&together);
+        validate(&apart);
+        gains.push(gain(&together, validate));
+        gains_apart.push(gain(&apart, validate));
+        scans.push(gain(&one[0].tokens, scan));
     }
     println!(
-        "memory, two threads on tokens of their own: {} times one; bare scans {} times; {} of theirs",
+        "memory, two threads: {} times one; with a validator and a store for each {} times; bare scans {} times",
         spread(gains, ""),
-        spread(scans, ""),
-        spread(shares, "")
+        spread(gains_apart, ""),
+        spread(scans, "")
     );
 }
 
-/// How much faster two threads do half each than one does both.
+/// How many times as much two threads do that have half each as one that has both.
 #[expect(clippy::expect_used, reason = "what panics can't be measured")]
 fn gain<T: Sync>(all: &[T], work: impl Fn(&[T]) + Sync) -> f64 {
     let (first, second) = all.split_at(all.len() / 2);
     let (work, ready) = (&work, &AtomicUsize::new(0));
-    // From the first one's start to the last one's end, in threads that are awake already.
-    let times = std::thread::scope(|scope| {
-        let run = |share| {
+    let together: f64 = std::thread::scope(|scope| {
+        let run = |half| {
             scope.spawn(move || {
+                // Both are awake when they begin.
                 ready.fetch_add(1, Ordering::AcqRel);
                 while ready.load(Ordering::Acquire) < 2 {
                     spin_loop();
                 }
-                instants(|| work(share))
+                rate(&[half], work)
             })
         };
-        [run(first), run(second)].map(|thread| thread.join().expect("nothing panics"))
+        [run(first), run(second)].map(|thread| thread.join().expect("nothing panics")).iter().sum()
     });
-    let [(first_began, first_ended), (second_began, second_ended)] = times;
-    let together = (first_ended.max(second_ended) - first_began.min(second_began)).as_secs_f64();
     let alone = std::thread::scope(|scope| {
-        let thread = scope.spawn(|| {
-            seconds(|| {
-                work(first);
-                work(second);
-            })
-        });
-        thread.join().expect("nothing panics")
+        scope.spawn(|| rate(&[first, second], work)).join().expect("nothing panics")
     });
-    alone / together
+    together / alone
+}
+
+/// How many are done in a second.
+fn rate<T>(parts: &[&[T]], work: impl Fn(&[T])) -> f64 {
+    let (mut done, mut took) = (0, 0.0);
+    while took < LONG_ENOUGH {
+        took += seconds(|| parts.iter().for_each(|part| work(part)));
+        done += parts.iter().map(|part| part.len()).sum::<usize>();
+    }
+    f64::from(u32::try_from(done).unwrap_or(u32::MAX)) / took
 }
