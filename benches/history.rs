@@ -8,6 +8,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use fastrand::Rng;
 use redb::{Database, ReadableDatabase, TableDefinition};
 use skewgate::clock::OffsetInterval;
 use skewgate::fleet::State;
@@ -34,24 +35,15 @@ fn timed<T>(what: impl FnOnce() -> T) -> (T, Duration) {
     (done, (OsClock.raw() - start).unsigned_abs())
 }
 
-/// Steele, Lea and Flood's splitmix.
-fn random(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mixed = (*state ^ (*state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
-}
-
 /// A fleet as it is: clocks within some milliseconds, bounds of some hundred microseconds, one host in a hundred silent.
-fn sweep<'a>(names: &'a [String], state: &mut u64) -> Vec<Observed<'a>> {
-    let draw = |state: &mut u64, limit: u64| i64::try_from(random(state) % limit).expect("it is small");
+fn sweep<'a>(names: &'a [String], random: &mut Rng) -> Vec<Observed<'a>> {
     names
         .iter()
         .enumerate()
         .map(|(index, host)| {
             let own = i64::try_from(index % 2_000).expect("it is small") * 1_000 - 1_000_000;
-            let (middle, half) = (own + draw(state, 400_000), 80_000 + draw(state, 600_000));
-            if draw(state, 100) == 0 {
+            let (middle, half) = (own + random.i64(0..400_000), 80_000 + random.i64(0..600_000));
+            if random.u8(..100) == 0 {
                 return Observed { host, state: State::Unreachable, skew: None, delay: None };
             }
             let end = |sign: i64| SignedDuration::from_nanos(middle + sign * half);
@@ -77,10 +69,10 @@ fn main() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("history.redb");
     let history = History::open(&path, Retention::default()).expect("a history");
-    let mut state = 1;
+    let mut random = Rng::with_seed(1);
     let mut took: Vec<Duration> = (0..sweeps)
         .map(|minute| {
-            let seen = sweep(&names, &mut state);
+            let seen = sweep(&names, &mut random);
             timed(|| history.append_observed(at(MINUTE * minute), &seen).expect("kept")).1
         })
         .collect();
@@ -123,10 +115,10 @@ fn rows_beside(names: &[String], directory: &Path, ours: Duration) {
     let sweeps = number("ROWS_SWEEPS", 120);
     let path = directory.join("rows.redb");
     let database = Database::create(&path).expect("a database");
-    let mut state = 1;
+    let mut random = Rng::with_seed(1);
     let mut took: Vec<Duration> = (0..sweeps)
         .map(|minute| {
-            let seen = sweep(names, &mut state);
+            let seen = sweep(names, &mut random);
             timed(|| {
                 let mut transaction = database.begin_write().expect("a transaction");
                 transaction.set_two_phase_commit(true);
@@ -171,12 +163,12 @@ fn rows_beside(names: &[String], directory: &Path, ours: Duration) {
 
 /// Years in a few thousand sweeps: every tier as full as it gets.
 fn fill(history: &History, names: &[String], path: &Path, mut second: i64) {
-    let mut state = 2;
+    let mut random = Rng::with_seed(2);
     let tiers = history.retention().tiers().to_vec();
     for tier in tiers.iter().rev().filter(|tier| tier.span_s > 1) {
         for _ in 0..tier.cells {
             second += i64::from(tier.span_s);
-            history.append_observed(at(second), &sweep(names, &mut state)).expect("kept");
+            history.append_observed(at(second), &sweep(names, &mut random)).expect("kept");
         }
         let (length, disk) = size(path);
         println!(

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use fastrand::Rng;
 use skewgate::clock::OffsetInterval;
 use skewgate::fleet::history::{History, Observed, Point, Retention, Tier};
 use skewgate::fleet::{Alarms, Standing, State};
@@ -101,20 +102,7 @@ struct Told {
     said: Option<i64>,
 }
 
-/// A stream of numbers: Steele, Lea and Flood's splitmix.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % limit
-    }
-}
-
-fn live_and_die(path: &Path, random: &mut Random) -> Told {
+fn live_and_die(path: &Path, random: &mut Rng) -> Told {
     let mut child = Command::new(std::env::current_exe().expect("this program"))
         .args(["--exact", "append_until_killed", "--nocapture"])
         .env(CHILD, path)
@@ -125,11 +113,11 @@ fn live_and_die(path: &Path, random: &mut Random) -> Told {
     let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
     let mut told = Told::default();
     // One in eight dies while it is starting: opening repairs what the kill before has left, and may be killed too.
-    let starting = random.below(8) == 0;
+    let starting = random.u64(..8) == 0;
     while !starting && !told.ready {
         told.hear(&lines.next().expect("a child that tells when it is ready").expect("a line"));
     }
-    let wait = Duration::from_micros(random.below(if starting { 60_000 } else { 250_000 }));
+    let wait = Duration::from_micros(random.u64(..if starting { 60_000 } else { 250_000 }));
     let killer = std::thread::spawn(move || {
         std::thread::sleep(wait);
         // SIGKILL.
@@ -188,7 +176,7 @@ fn check(points: &[Point], host: i64, sweeps: i64, span: i64) {
 fn a_killed_process_has_lost_nothing_that_it_confirmed() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("history.redb");
-    let mut random = Random(1);
+    let mut random = Rng::with_seed(1);
     let (mut kept, mut said) = (0, 0);
     let (mut in_write, mut unconfirmed, mut in_opening) = (0, 0, 0);
     for kill in 0..KILLS {

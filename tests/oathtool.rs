@@ -4,6 +4,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use fastrand::Rng;
 use skewgate::otp::{Algorithm, Digits, Secret, Totp};
 use skewgate::time::Timestamp;
 
@@ -11,27 +12,6 @@ const CASES: usize = 4_000;
 /// A process spends most of its time on starting.
 const WORKERS: usize = 4;
 const SEED: u64 = 0x6f61_7468_746f_6f6c;
-
-/// splitmix64: enough to spread cases, and the same ones every time.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn below(&mut self, end: u64) -> u64 {
-        self.next() % end
-    }
-
-    #[expect(clippy::unwrap_used, reason = "choices are few: every index fits")]
-    fn pick<T: Copy>(&mut self, choices: &[T]) -> T {
-        choices[usize::try_from(self.below(u64::try_from(choices.len()).unwrap())).unwrap()]
-    }
-}
 
 #[test]
 #[ignore = "needs oathtool: ./tests/run"]
@@ -55,26 +35,24 @@ fn agrees_with_oathtool() {
 /// One token, and how many of its codes were compared.
 #[expect(clippy::unwrap_used, reason = "a case that can't be made must fail the test")]
 fn agree(case: usize) -> usize {
-    let mut random = Random(SEED ^ u64::try_from(case).unwrap().wrapping_mul(0x2545_f491_4f6c_dd1d));
-    let (algorithm, name) = random.pick(&[
-        (Algorithm::Sha1, "sha1"),
-        (Algorithm::Sha256, "sha256"),
-        (Algorithm::Sha512, "sha512"),
-    ]);
-    let digits = random.pick(&[Digits::SIX, Digits::SEVEN, Digits::EIGHT]);
-    let period_seconds = match random.below(3) {
-        0 => random.pick(&[1, 30, 60, 86_400]),
-        _ => 1 + random.below(600),
+    let mut random = Rng::with_seed(SEED ^ u64::try_from(case).unwrap().wrapping_mul(0x2545_f491_4f6c_dd1d));
+    let (algorithm, name) = random
+        .choice([(Algorithm::Sha1, "sha1"), (Algorithm::Sha256, "sha256"), (Algorithm::Sha512, "sha512")])
+        .unwrap();
+    let digits = random.choice([Digits::SIX, Digits::SEVEN, Digits::EIGHT]).unwrap();
+    let period_seconds = match random.u64(..3) {
+        0 => random.choice([1, 30, 60, 86_400]).unwrap(),
+        _ => 1 + random.u64(..600),
     };
     // Up to and beyond a block, where keys are hashed first.
-    let length = 16 + random.below(150);
-    let bytes: Vec<u8> = (0..length).map(|_| random.next().to_be_bytes()[0]).collect();
+    let length = 16 + random.u64(..150);
+    let bytes: Vec<u8> = (0..length).map(|_| random.u8(..)).collect();
     // 1970 to 2106, and T0 before it.
-    let seconds = random.below(1 << 32);
-    let earlier = random.below(seconds + 1);
-    let t0_seconds = random.pick(&[0, 0, earlier]);
+    let seconds = random.u64(..1 << 32);
+    let earlier = random.u64(..seconds + 1);
+    let t0_seconds = random.choice([0, 0, earlier]).unwrap();
     // Some codes after the first, so that one process checks several steps.
-    let more = random.below(8);
+    let more = random.u64(..8);
 
     let at = |seconds| Timestamp::from_unix_seconds(i64::try_from(seconds).unwrap()).unwrap();
     let (time, t0) = (at(seconds), at(t0_seconds));

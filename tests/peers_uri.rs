@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use fastrand::Rng;
 use serde_json::{Value, json};
 use skewgate::otp::{Algorithm, Digits, OtpauthUri, Secret, UriKind};
 use skewgate::time::Timestamp;
@@ -12,36 +13,16 @@ use skewgate::time::Timestamp;
 const CASES: usize = 3_000;
 const SEED: u64 = 0x6f74_7061_7574_6821;
 
-/// splitmix64: enough to spread cases, and the same ones every time.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+/// A name with everything that somebody has stumbled over.
+#[expect(clippy::unwrap_used, reason = "there is always a choice")]
+fn name(random: &mut Rng, colons: bool) -> String {
+    let characters: Vec<char> = "aZ09 +%&=?#/:@~!'()*;,$\"<>\\^`{|}[]üß€漢😀".chars().collect();
+    let mut name = String::from(random.choice(['a', 'B', 'é']).unwrap());
+    for _ in 0..random.u64(..12) {
+        let character = *random.choice(&characters).unwrap();
+        name.extend(Some(character).filter(|&character| colons || character != ':'));
     }
-
-    fn below(&mut self, end: u64) -> u64 {
-        self.next() % end
-    }
-
-    #[expect(clippy::unwrap_used, reason = "choices are few: every index fits")]
-    fn pick<T: Copy>(&mut self, choices: &[T]) -> T {
-        choices[usize::try_from(self.below(u64::try_from(choices.len()).unwrap())).unwrap()]
-    }
-
-    /// A name with everything that somebody has stumbled over.
-    fn name(&mut self, colons: bool) -> String {
-        let characters: Vec<char> = "aZ09 +%&=?#/:@~!'()*;,$\"<>\\^`{|}[]üß€漢😀".chars().collect();
-        let mut name = String::from(self.pick(&['a', 'B', 'é']));
-        for _ in 0..self.below(12) {
-            let character = self.pick(&characters);
-            name.extend(Some(character).filter(|&character| colons || character != ':'));
-        }
-        name
-    }
+    name
 }
 
 struct Case {
@@ -56,17 +37,17 @@ struct Case {
 
 #[expect(clippy::unwrap_used, reason = "a case that can't be made must fail the test")]
 fn cases() -> Vec<Case> {
-    let mut random = Random(SEED);
+    let mut random = Rng::with_seed(SEED);
     let mut case = || {
-        let bytes: Vec<u8> = (0..16 + random.below(49)).map(|_| random.next().to_be_bytes()[0]).collect();
-        let issuer = (random.below(8) != 0).then(|| random.name(true));
-        let account = random.name(issuer.is_some());
-        let algorithm = random.pick(&[Algorithm::Sha1, Algorithm::Sha256, Algorithm::Sha512]);
-        let digits = random.pick(&[Digits::SIX, Digits::SEVEN, Digits::EIGHT]);
+        let bytes: Vec<u8> = (0..16 + random.u64(..49)).map(|_| random.u8(..)).collect();
+        let issuer = (random.u64(..8) != 0).then(|| name(&mut random, true));
+        let account = name(&mut random, issuer.is_some());
+        let algorithm = random.choice([Algorithm::Sha1, Algorithm::Sha256, Algorithm::Sha512]).unwrap();
+        let digits = random.choice([Digits::SIX, Digits::SEVEN, Digits::EIGHT]).unwrap();
         // pyotp takes none above 120 s.
-        let period = random.pick(&[1, 7, 30, 30, 60, 90, 120]);
-        let (time, most) = (random.below(1 << 32), random.pick(&[4, 20, 50]));
-        let counter = random.below(1 << most);
+        let period = random.choice([1, 7, 30, 30, 60, 90, 120]).unwrap();
+        let (time, most) = (random.u64(..1 << 32), random.choice([4, 20, 50]).unwrap());
+        let counter = random.u64(..1 << most);
         let uri = |kind| {
             OtpauthUri::builder(&account, Secret::from_bytes(&bytes).unwrap())
                 .issuer(issuer.as_deref().unwrap_or_default())

@@ -5,10 +5,11 @@ mod support;
 
 use std::time::Duration;
 
+use fastrand::Rng;
 use skewgate::ntp::{Measurement, Options, Pace, Source, SourceReport, Verdict, measure};
 use skewgate::time::{SignedDuration, os::OsClock};
 use support::chronyd::Chronyd;
-use support::relay::{Random, Relay, Route, Way};
+use support::relay::{Relay, Route, Way};
 
 /// How many random networks are tried.
 const ROUTES: usize = 48;
@@ -101,8 +102,8 @@ fn what_a_server_got_wrong_over_its_own_bad_path_is_inside_its_root_distance() {
 fn through_any_network_the_truth_is_inside() {
     let servers = [2, 3, 4].map(Chronyd::honest);
     let seed = seed();
-    let mut seeds = Random(seed);
-    let routes: Vec<Route> = (0..ROUTES).map(|_| Route::random(seeds.next())).collect();
+    let mut seeds = Rng::with_seed(seed);
+    let routes: Vec<Route> = (0..ROUTES).map(|_| Route::random(seeds.u64(..))).collect();
     let relays: Vec<Relay> = routes
         .iter()
         .zip(servers.iter().cycle())

@@ -699,13 +699,12 @@ fn whatever_kills_it_the_history_opens_and_holds_whole_sweeps() {
     let hosts = [right.address(), fast.address()];
     let place = Place::new(reference.address(), &hosts);
     let begun = OsClock.system().realtime;
-    let mut random: u64 = 0x9e37_79b9_7f4a_7c15;
+    let mut random = fastrand::Rng::with_seed(1);
     let mut seen = 0;
     for round in 0..12 {
         let watch = Watch::spawn(&place.file(), &place.database(), &[], &[]);
         // From before it listens until after its second sweep.
-        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        thread::sleep(Duration::from_millis((random >> 33) % 1_800));
+        thread::sleep(Duration::from_millis(random.u64(..1_800)));
         let (status, _) = watch.end("KILL");
         assert!(!status.success(), "{round}: it was killed");
         let history = History::open(place.database(), Retention::default()).unwrap();

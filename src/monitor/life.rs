@@ -8,6 +8,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use fastrand::Rng;
+
 use super::keeper::{Keeper, Next};
 use super::shared::Shared;
 use super::{Counts, Monitor};
@@ -25,27 +27,6 @@ const SOURCES: usize = 5;
 /// Three weeks after the date from which on servers' times are understood, which each release moves.
 pub(super) fn begin() -> Timestamp {
     Timestamp::from_unix_seconds(UNFOLD_FROM_UNIX_SECONDS + 21 * 86_400 + 43_200).unwrap()
-}
-
-/// splitmix64: small, seeded, good enough to choose with.
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, limit: i64) -> i64 {
-        i64::try_from(self.roll() % limit.unsigned_abs()).unwrap()
-    }
-
-    fn micros(&mut self, limit: i64) -> Duration {
-        Duration::from_micros(self.below(limit).unsigned_abs())
-    }
 }
 
 /// What a server does at a time of the day.
@@ -86,7 +67,7 @@ struct World {
     clock: Arc<SimClock>,
     start: Timestamp,
     shared: Option<Arc<Shared>>,
-    dice: Dice,
+    dice: Rng,
     plan: Plan,
     /// How many of the planned events are over.
     happened: usize,
@@ -107,6 +88,10 @@ struct Seen {
 }
 
 impl World {
+    fn micros(&mut self, limit: u64) -> Duration {
+        Duration::from_micros(self.dice.u64(..limit))
+    }
+
     fn second(&self) -> i64 {
         (self.clock.truth() - self.start).as_nanos() / 1_000_000_000
     }
@@ -170,17 +155,17 @@ impl World {
         self.asked.push((self.second(), source));
         let mood = self.mood(source);
         // One in twenty is lost on either way.
-        if mood == Mood::Dead || self.dice.below(20) == 0 {
+        if mood == Mood::Dead || self.dice.u8(..20) == 0 {
             return;
         }
-        let (out, hold, back) = (self.dice.micros(40_000), self.dice.micros(2_000), self.dice.micros(40_000));
+        let (out, hold, back) = (self.micros(40_000), self.micros(2_000), self.micros(40_000));
         let (lie, stratum, reference_id) = match mood {
             Mood::Lying(millis) => (SignedDuration::from_millis(millis), 2, [192, 0, 2, 1]),
             Mood::Kissing(code) => (SignedDuration::ZERO, 0, code),
             _ => (SignedDuration::ZERO, 2, [192, 0, 2, 1]),
         };
         // As wrong as it admits, at times.
-        let wrong = SignedDuration::from_nanos(self.dice.below(10_000_001) - 5_000_000);
+        let wrong = SignedDuration::from_nanos(self.dice.i64(-5_000_000..=5_000_000));
         let received = self.clock.truth() + SignedDuration::from(out) + wrong + lie;
         let request = Header::from_bytes(&packet.bytes);
         let reply = Header {
@@ -257,7 +242,7 @@ impl Sockets for Net {
         let arrival = world.travelling.peek().map(|Reverse((arrival, _))| *arrival - world.clock.truth());
         let until = arrival.map_or(timeout, |until| timeout.min(until.unsigned_abs()));
         // Woken a little late.
-        let late = world.dice.micros(300);
+        let late = world.micros(300);
         world.pass(until + late);
     }
 
@@ -273,7 +258,7 @@ fn live(seed: u64, plan: Plan, seconds: i64) -> (Seen, Vec<(i64, usize)>, Counts
         start: clock.truth(),
         clock: Arc::clone(&clock),
         shared: None,
-        dice: Dice(seed),
+        dice: Rng::with_seed(seed),
         plan,
         happened: 0,
         in_round: Vec::new(),
@@ -283,7 +268,7 @@ fn live(seed: u64, plan: Plan, seconds: i64) -> (Seen, Vec<(i64, usize)>, Counts
         seen: Seen::default(),
     };
     let net = Net(Arc::new(Mutex::new(world)));
-    let mut dice = Dice(seed ^ 0xd1ce);
+    let mut dice = Rng::with_seed(seed ^ 0xd1ce);
     let source = |index: usize| {
         let port = u16::try_from(index + 1).unwrap();
         Source::new(SocketAddr::from(([192, 0, 2, 1], port)).into())
@@ -292,7 +277,7 @@ fn live(seed: u64, plan: Plan, seconds: i64) -> (Seen, Vec<(i64, usize)>, Counts
         .sources((0..SOURCES).map(source))
         .clock(clock)
         .transport(Arc::new(net.clone()))
-        .keeper(Box::new(move || u32::try_from(dice.roll() >> 32).unwrap()))
+        .keeper(Box::new(move || dice.u32(..)))
         .unwrap();
     net.world().shared = Some(Arc::clone(&keeper.shared));
     while net.world().second() < seconds {
@@ -384,26 +369,26 @@ fn a_day_with_everything_in_it() {
 
 /// A plan in which at most two of five sources are dead, or one lies while all live.
 fn any_plan(seed: u64) -> Plan {
-    let mut dice = Dice(seed);
+    let mut dice = Rng::with_seed(seed);
     let mut events = Vec::new();
     for _ in 0..24 {
-        let event = match dice.below(8) {
-            0 => Event::Step(dice.below(200_000) - 100_000),
-            1 => Event::Suspend(1 + dice.roll() % 7_200),
-            2 => Event::SuspendInRound(1 + dice.roll() % 600),
-            3 => Event::StepInRound(dice.below(10_000) - 5_000),
-            4 | 5 => Event::Slew(dice.below(167_666_001) - 83_833_000),
-            _ => Event::Rate(dice.below(200_001) - 100_000),
+        let event = match dice.u8(..8) {
+            0 => Event::Step(dice.i64(-100_000..100_000)),
+            1 => Event::Suspend(dice.u64(1..=7_200)),
+            2 => Event::SuspendInRound(dice.u64(1..=600)),
+            3 => Event::StepInRound(dice.i64(-5_000..5_000)),
+            4 | 5 => Event::Slew(dice.i64(-83_833_000..=83_833_000)),
+            _ => Event::Rate(dice.i64(-100_000..=100_000)),
         };
-        events.push((dice.below(24 * HOUR), event));
+        events.push((dice.i64(0..24 * HOUR), event));
     }
     events.sort_by_key(|(second, _)| *second);
     let mut moods = Vec::new();
     for hour in 0..24 {
         let (from, to) = (hour * HOUR, (hour + 1) * HOUR);
-        let [one, other] = [dice.below(5), dice.below(5)].map(|index| usize::try_from(index).unwrap());
-        match dice.below(4) {
-            0 => moods.push((one, from, to, Mood::Lying(dice.below(20_000) - 10_000))),
+        let [one, other] = [dice.usize(..SOURCES), dice.usize(..SOURCES)];
+        match dice.u8(..4) {
+            0 => moods.push((one, from, to, Mood::Lying(dice.i64(-10_000..10_000)))),
             1 => moods.extend([(one, from, to, Mood::Dead), (other, from, to, Mood::Dead)]),
             2 => moods.push((one, from, to, Mood::Kissing(*b"RATE"))),
             _ => moods.extend((0..SOURCES).map(|source| (source, from, to, Mood::Dead))),

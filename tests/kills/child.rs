@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use fastrand::Rng;
 use skewgate::block_on;
 use skewgate::store::{Change, EmbeddedStore, Loaded, StateStore, StoreFuture, Written};
 use skewgate::time::sim::SimTime;
@@ -13,7 +14,7 @@ use skewgate::time::{TimeInterval, TimeSource, Timestamp};
 use skewgate::token::{Token, TokenKey};
 use skewgate::validator::{Attempt, Reason, Validator, Verdict};
 
-use super::{CHILD, COLD, HOT, Random, THREADS, TOKENS, step, token};
+use super::{CHILD, COLD, HOT, THREADS, TOKENS, step, token};
 
 /// After so many attempts on hot tokens the next step begins. More than there are threads: nobody's code gets old while it waits.
 const ATTEMPTS_A_STEP: u64 = 3 * THREADS;
@@ -101,26 +102,26 @@ pub(crate) fn live() {
     std::thread::scope(|scope| {
         for thread in 0..THREADS {
             let life = &life;
-            let random = Random(seed.unsigned_abs().wrapping_mul(1_000).wrapping_add(thread));
+            let random = Rng::with_seed(seed.unsigned_abs().wrapping_mul(1_000).wrapping_add(thread));
             scope.spawn(move || life.serve(thread, random));
         }
     });
 }
 
 impl Life {
-    fn serve(&self, thread: u64, mut random: Random) {
+    fn serve(&self, thread: u64, mut random: Rng) {
         let gate = &self.gates[usize::from(thread.is_multiple_of(2))];
         // What the life before may have accepted, told or not.
         for number in 0..HOT {
-            self.show_right(gate, number, random.next() % 2);
+            self.show_right(gate, number, random.u64(..2));
         }
         loop {
-            if random.below(3) == 0 {
+            if random.u64(..3) == 0 {
                 let first = HOT + self.group * COLD;
-                self.show_wrong(gate, first + random.below(COLD), &mut random);
+                self.show_wrong(gate, first + random.u64(..COLD), &mut random);
             } else {
-                let number = random.below(HOT);
-                self.show_right(gate, number, u64::from(random.below(8) == 0));
+                let number = random.u64(..HOT);
+                self.show_right(gate, number, u64::from(random.u64(..8) == 0));
                 let attempts = self.hot_attempts.fetch_add(1, Ordering::Relaxed);
                 if attempts % ATTEMPTS_A_STEP == ATTEMPTS_A_STEP - 1 {
                     self.time.advance(Duration::from_secs(30));
@@ -143,11 +144,11 @@ impl Life {
     }
 
     /// A code that the token doesn't show today.
-    fn show_wrong(&self, gate: &Validator, number: u64, random: &mut Random) {
+    fn show_wrong(&self, gate: &Validator, number: u64, random: &mut Rng) {
         let now = self.now().div_euclid(30_000_000_000);
         let token = &self.tokens[usize::try_from(number).expect("few tokens")];
         let wrong = loop {
-            let text = format!("{:06}", random.below(1_000_000));
+            let text = format!("{:06}", random.u64(..1_000_000));
             let near = (now - 20..now + 20).map(|near| token.totp().code_at(step(near)).expose().to_string());
             if near.into_iter().all(|right| right != text) {
                 break text;

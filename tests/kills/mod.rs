@@ -41,20 +41,3 @@ fn token(number: u64) -> Token {
 fn step(number: i64) -> TimeStep {
     TimeStep::new(number.max(0)).expect("not negative")
 }
-
-/// A stream of numbers for each seed: Steele, Lea and Flood's splitmix.
-struct Random(u64);
-
-impl Random {
-    const fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    const fn below(&mut self, limit: u64) -> u64 {
-        self.next() % limit
-    }
-}

@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use fastrand::Rng;
 use skewgate::block_on;
 use skewgate::store::{EmbeddedStore, StateStore};
 use skewgate::time::sim::SimTime;
@@ -15,7 +16,7 @@ use skewgate::token::{Bucket, Budget, Charge, Odds};
 use skewgate::validator::{Attempt, Validator};
 use tempfile::TempDir;
 
-use super::{CHILD, GROUPS, Random, START_UNIX_SECONDS, TOKENS, step, token};
+use super::{CHILD, GROUPS, START_UNIX_SECONDS, TOKENS, step, token};
 
 /// In which every budget is full again.
 const LEAP_SECONDS: i64 = 10 * 86_400;
@@ -66,7 +67,7 @@ impl std::fmt::Display for Seen {
 /// A service, its store and its lives so far.
 pub(crate) struct Service {
     directory: TempDir,
-    random: Random,
+    random: Rng,
     seed: u64,
     unix_nanos: i64,
     accepted: HashSet<(u64, i64)>,
@@ -91,7 +92,7 @@ impl Service {
         let start = Timestamp::from_unix_seconds(START_UNIX_SECONDS).expect("a date");
         let service = Self {
             directory,
-            random: Random(seed),
+            random: Rng::with_seed(seed),
             seed,
             unix_nanos: start.as_unix_nanos() + 600_000_000_000,
             accepted: HashSet::new(),
@@ -135,8 +136,8 @@ impl Service {
             command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().map_err(|error| error.to_string())?;
         let output = child.stdout.take().ok_or("no pipe")?;
         // One in eight dies while it is starting: opening repairs what the kill before has left, and may be killed too.
-        let after = if self.random.below(8) == 0 {
-            Some(Duration::from_micros(self.random.below(60_000)))
+        let after = if self.random.u64(..8) == 0 {
+            Some(Duration::from_micros(self.random.u64(..60_000)))
         } else {
             None
         };
@@ -150,7 +151,7 @@ impl Service {
                 }
             }
         }
-        let wait = after.unwrap_or_else(|| Duration::from_micros(self.random.below(250_000)));
+        let wait = after.unwrap_or_else(|| Duration::from_micros(self.random.u64(..250_000)));
         let killer = std::thread::spawn(move || {
             std::thread::sleep(wait);
             // SIGKILL.

@@ -7,6 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use fastrand::Rng;
 use skewgate::clock::Leap;
 use skewgate::ntp::{
     HEADER_LENGTH, Header, Incoming, Outgoing, ReferenceId, Sockets, Transport, WireTimestamp,
@@ -35,7 +36,7 @@ struct World {
     clock: Arc<SimClock>,
     speech: Speech,
     /// splitmix64.
-    dice: u64,
+    dice: Rng,
     /// By arrival: true time, which one.
     travelling: BinaryHeap<Reverse<(Timestamp, usize)>>,
     datagrams: Vec<Incoming>,
@@ -49,7 +50,7 @@ impl Net {
     pub(crate) fn new(clock: Arc<SimClock>) -> Self {
         let speech: Speech = Box::new(|_, _| Says::Truth);
         let (travelling, datagrams) = (BinaryHeap::new(), Vec::new());
-        Self(Arc::new(Mutex::new(World { clock, speech, dice: 7, travelling, datagrams })))
+        Self(Arc::new(Mutex::new(World { clock, speech, dice: Rng::with_seed(7), travelling, datagrams })))
     }
 
     pub(crate) fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
@@ -67,15 +68,8 @@ impl Net {
 }
 
 impl World {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.dice = self.dice.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let z = (self.dice ^ (self.dice >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % limit
-    }
-
     fn micros(&mut self, limit: u64) -> Duration {
-        Duration::from_micros(self.below(limit))
+        Duration::from_micros(self.dice.u64(..limit))
     }
 
     fn send(&mut self, packet: &Outgoing) {

@@ -6,12 +6,13 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 
+use fastrand::Rng;
 use skewgate::store::StateStore;
 use skewgate::time::sim::SimTime;
 use skewgate::validator::{Advice, Attempt, Validator, Verdict};
 use tokio::runtime::Builder;
 
-use super::{Random, Shown, TOKENS, URL, code, current, now, token, word};
+use super::{Shown, TOKENS, URL, code, current, now, token, word};
 
 /// How many attempts on each token a node has at a time.
 const ATTEMPTS: u64 = 6;
@@ -35,8 +36,10 @@ pub(crate) fn work(open: impl FnOnce(String) -> Opening) {
             let round = i64::try_from(number(1)).unwrap();
             time.set(Ok(now(round)));
             match order[0] {
-                "contend" => contend(&gate, round, Random(number(2)), order[3] == "dropping").await,
-                "flood" => flood(&gate, round, Random(number(2)), number(3), order[4] == "owner").await,
+                "contend" => contend(&gate, round, Rng::with_seed(number(2)), order[3] == "dropping").await,
+                "flood" => {
+                    flood(&gate, round, Rng::with_seed(number(2)), number(3), order[4] == "owner").await
+                }
                 order => panic!("what is {order}?"),
             }
             say("done");
@@ -52,18 +55,18 @@ fn say(words: &str) {
     out.flush().unwrap();
 }
 
-async fn contend(gate: &Validator, round: i64, mut random: Random, dropping: bool) {
+async fn contend(gate: &Validator, round: i64, mut random: Rng, dropping: bool) {
     let mut tasks = Vec::new();
     for at in 0..ATTEMPTS * TOKENS as u64 {
         let token = usize::try_from(at).unwrap() % TOKENS;
-        let shown = match random.below(16) {
+        let shown = match random.u64(..16) {
             0..6 => Shown::Current,
             6..10 => Shown::Previous,
             10..15 => Shown::Wrong,
             _ => Shown::Half,
         };
-        let attempt = shown.attempt(token, round, random.next()).from_client(&format!("client {}", at % 5));
-        let patience = if dropping && random.below(4) == 0 { random.below(24) } else { u64::MAX };
+        let attempt = shown.attempt(token, round, random.u64(..)).from_client(&format!("client {}", at % 5));
+        let patience = if dropping && random.u64(..4) == 0 { random.u64(..24) } else { u64::MAX };
         let gate = gate.clone();
         tasks.push(tokio::spawn(async move {
             let token_row = super::token(token);
@@ -107,10 +110,10 @@ async fn polled<F: Future>(future: F, polls: u64) -> Option<F::Output> {
 }
 
 /// Wrong codes at the first token, as many at a time as there are; and the owner of that token, who does what the advice is.
-async fn flood(gate: &Validator, round: i64, mut random: Random, wrong: u64, owner: bool) {
+async fn flood(gate: &Validator, round: i64, mut random: Rng, wrong: u64, owner: bool) {
     let mut tasks = Vec::new();
     for _ in 0..wrong {
-        let attempt = Shown::Wrong.attempt(0, round, random.next()).from_client("flood");
+        let attempt = Shown::Wrong.attempt(0, round, random.u64(..)).from_client("flood");
         let gate = gate.clone();
         tasks.push(tokio::spawn(async move {
             let verdict = gate.validate(Some(&token(0)), &attempt).await;

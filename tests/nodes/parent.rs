@@ -8,12 +8,13 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
+use fastrand::Rng;
 use skewgate::store::StateStore;
 use skewgate::time::sim::SimTime;
 use skewgate::token::{Bucket, Budget, Charge, Odds};
 use skewgate::validator::{Attempt, Validator};
 
-use super::{NODE, Random, TOKENS, URL, code, current, now, token};
+use super::{NODE, TOKENS, URL, code, current, now, token};
 
 /// How many nodes there are.
 const NODES: usize = 4;
@@ -115,7 +116,7 @@ pub(crate) fn contend(
     befall: impl Fn(i64) -> Trouble + Sync,
     break_outside: impl Fn(i64) + Sync,
 ) {
-    let mut random = Random(seed);
+    let mut random = Rng::with_seed(seed);
     enrol(runtime, store);
     let mut nodes: Vec<Node> = (0..NODES).map(|_| Node::start(url)).collect();
     let mut book = Book::default();
@@ -124,7 +125,7 @@ pub(crate) fn contend(
         let before = budgets(runtime, store);
         let dropping = if trouble == Trouble::Deaths { "dropping" } else { "waiting" };
         for node in &mut nodes {
-            node.order(&format!("contend {round} {} {dropping}", random.next()));
+            node.order(&format!("contend {round} {} {dropping}", random.u64(..)));
         }
         let mut told = Vec::new();
         thread::scope(|scope| {
@@ -132,9 +133,9 @@ pub(crate) fn contend(
                 scope.spawn(|| break_outside(round));
             }
             if trouble == Trouble::Deaths {
-                for _ in 0..=random.below(2) {
-                    thread::sleep(Duration::from_micros(random.below(30_000)));
-                    let victim = usize::try_from(random.below(NODES as u64)).unwrap();
+                for _ in 0..=random.u64(..2) {
+                    thread::sleep(Duration::from_micros(random.u64(..30_000)));
+                    let victim = usize::try_from(random.u64(..NODES as u64)).unwrap();
                     nodes[victim].kill();
                     book.kills += 1;
                 }
@@ -249,7 +250,7 @@ pub(crate) fn flood(
     seed: u64,
     rounds: i64,
 ) {
-    let mut random = Random(seed);
+    let mut random = Rng::with_seed(seed);
     enrol(runtime, store);
     let mut nodes: Vec<Node> = (0..NODES).map(|_| Node::start(url)).collect();
     let mut tries = Vec::new();
@@ -263,13 +264,13 @@ pub(crate) fn flood(
         };
         let (owner, others) = nodes.split_last_mut().unwrap();
         for node in &mut *others {
-            node.order(&format!("flood {round} {} {} nobody", random.next(), FLOOD / NODES));
+            node.order(&format!("flood {round} {} {} nobody", random.u64(..), FLOOD / NODES));
         }
         // The owner comes when it has begun.
-        for _ in 0..random.below(6) {
+        for _ in 0..random.u64(..6) {
             hear(&others[0].next().unwrap());
         }
-        owner.order(&format!("flood {round} {} {} owner", random.next(), FLOOD / NODES));
+        owner.order(&format!("flood {round} {} {} owner", random.u64(..), FLOOD / NODES));
         for node in others.iter_mut().chain([owner]) {
             while let Some(words) = node.next().filter(|words| words != "done") {
                 hear(&words);

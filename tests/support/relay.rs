@@ -10,6 +10,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use fastrand::Rng;
 use skewgate::ntp::Source;
 use skewgate::time::{LocalClock, RawInstant, SignedDuration, os::OsClock};
 
@@ -55,10 +56,10 @@ impl Route {
 
     /// Up to 80 ms of delay and 40 ms of jitter each way, 20 % loss, some duplicates, some reordering.
     pub(crate) fn random(seed: u64) -> Self {
-        let mut random = Random(seed);
+        let mut random = Rng::with_seed(seed);
         let mut way = || Way {
-            delay: random.up_to(Duration::from_millis(80)),
-            jitter: random.up_to(Duration::from_millis(40)),
+            delay: up_to(Duration::from_millis(80), &mut random),
+            jitter: up_to(Duration::from_millis(40), &mut random),
             loss: 20,
             duplication: 20,
             reordering: 10,
@@ -96,8 +97,8 @@ impl Relay {
             client: None,
             // The two ways don't share their random numbers: how packets interleave changes nothing.
             lanes: [
-                Lane { way: route.out, random: Random(route.seed ^ 0x6f75_7400) },
-                Lane { way: route.back, random: Random(route.seed ^ 0x6261_636b) },
+                Lane { way: route.out, random: Rng::with_seed(route.seed ^ 0x6f75_7400) },
+                Lane { way: route.back, random: Rng::with_seed(route.seed ^ 0x6261_636b) },
             ],
             queue: BinaryHeap::new(),
             count: 0,
@@ -181,24 +182,24 @@ fn listen(
 /// One way, and its random numbers.
 struct Lane {
     way: Way,
-    random: Random,
+    random: Rng,
 }
 
 impl Lane {
     /// How long each copy of the next packet takes: none, one, or two copies.
     fn fate(&mut self) -> Vec<Duration> {
-        let copies = if self.random.percent(self.way.loss) {
+        let copies = if self.random.u8(..100) < self.way.loss {
             0
-        } else if self.random.percent(self.way.duplication) {
+        } else if self.random.u8(..100) < self.way.duplication {
             2
         } else {
             1
         };
         (0..copies)
             .map(|_| {
-                let mut delay = self.way.delay + self.random.up_to(self.way.jitter);
-                if self.random.percent(self.way.reordering) {
-                    delay += self.random.up_to(MAX_HOLD_BACK);
+                let mut delay = self.way.delay + up_to(self.way.jitter, &mut self.random);
+                if self.random.u8(..100) < self.way.reordering {
+                    delay += up_to(MAX_HOLD_BACK, &mut self.random);
                 }
                 delay
             })
@@ -267,26 +268,6 @@ impl Delivery {
     }
 }
 
-/// SplitMix64: small, and the same on every machine.
-#[derive(Debug)]
-pub(crate) struct Random(pub(crate) u64);
-
-impl Random {
-    /// Any 64 bits.
-    pub(crate) const fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn percent(&mut self, chance: u8) -> bool {
-        self.next() % 100 < u64::from(chance)
-    }
-
-    fn up_to(&mut self, longest: Duration) -> Duration {
-        let nanos = u64::try_from(longest.as_nanos()).unwrap_or(u64::MAX - 1);
-        Duration::from_nanos(self.next() % (nanos + 1))
-    }
+fn up_to(longest: Duration, random: &mut Rng) -> Duration {
+    Duration::from_nanos(random.u64(..=u64::try_from(longest.as_nanos()).unwrap_or(u64::MAX)))
 }

@@ -10,6 +10,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use fastrand::Rng;
+
 /// How long a thread of the relay may sleep before it looks whether it should end.
 const TICK: Duration = Duration::from_millis(20);
 
@@ -130,7 +132,7 @@ impl Shared {
             for (from, to, direction) in
                 [(again(&client), again(&server), Direction::Out), (server, client, Direction::Back)]
             {
-                let (shared, random) = (self.clone(), Random(seed ^ direction as u64));
+                let (shared, random) = (self.clone(), Rng::with_seed(seed ^ direction as u64));
                 threads.push(thread::spawn(move || shared.carry(&from, &to, direction, random)));
             }
         }
@@ -139,7 +141,7 @@ impl Shared {
         }
     }
 
-    fn carry(&self, mut from: &TcpStream, mut to: &TcpStream, direction: Direction, mut random: Random) {
+    fn carry(&self, mut from: &TcpStream, mut to: &TcpStream, direction: Direction, mut random: Rng) {
         let mut buffer = [0; 4096];
         let mut deaf = false;
         while !self.stop.load(Ordering::SeqCst) {
@@ -151,7 +153,7 @@ impl Shared {
             };
             let weather = *lock(&self.weather);
             // Drawn for every piece, so that one weather's numbers don't depend on another's.
-            let (delay, fate, part) = (random.up_to(weather.delay), random.next(), random.next());
+            let (delay, fate, part) = (up_to(weather.delay, &mut random), random.u64(..), random.u64(..));
             thread::sleep(delay);
             deaf |= weather.swallow_answers && direction == Direction::Back;
             if deaf {
@@ -182,22 +184,6 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// SplitMix64: small, and the same on every machine.
-#[derive(Debug)]
-pub(crate) struct Random(pub(crate) u64);
-
-impl Random {
-    /// Any 64 bits.
-    pub(crate) const fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn up_to(&mut self, longest: Duration) -> Duration {
-        let nanos = u64::try_from(longest.as_nanos()).unwrap_or(u64::MAX - 1);
-        Duration::from_nanos(self.next() % (nanos + 1))
-    }
+fn up_to(longest: Duration, random: &mut Rng) -> Duration {
+    Duration::from_nanos(random.u64(..=u64::try_from(longest.as_nanos()).unwrap_or(u64::MAX)))
 }

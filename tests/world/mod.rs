@@ -33,33 +33,27 @@ pub(crate) use fleet::{Found, sweep_once};
 pub(crate) use run::run;
 pub(crate) use tally::Tally;
 
-/// splitmix64: small, seeded, good enough to choose with.
-pub(crate) struct Dice(u64);
+use fastrand::Rng;
+
+/// What is chosen by chance, in a way that a seed repeats.
+pub(crate) struct Dice(Rng);
 
 impl Dice {
     fn new(seed: u64) -> Self {
-        let mut dice = Self(seed);
-        // Neighbouring seeds begin far apart.
-        Self(dice.roll())
+        Self(Rng::with_seed(seed))
     }
 
     fn roll(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        self.0.u64(..)
     }
 
     /// From `low` to `high`, ends included.
     fn between(&mut self, low: i64, high: i64) -> i64 {
-        let width = high.abs_diff(low).saturating_add(1);
-        low.saturating_add_unsigned(self.roll() % width)
+        self.0.i64(low..=high)
     }
 
     fn count(&mut self, low: usize, high: usize) -> usize {
-        let picked = self.roll() % (high - low + 1) as u64;
-        low + usize::try_from(picked).expect("a small number")
+        self.0.usize(low..=high)
     }
 
     fn one_of<T: Copy>(&mut self, choices: &[T]) -> T {

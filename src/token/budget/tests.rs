@@ -127,29 +127,25 @@ fn a_debt_is_a_debt_and_a_forged_future_is_not() {
 /// having guessed right, too, is for the gate's tests: what the buckets tell must be worth nothing.
 #[test]
 fn a_year_of_attack_costs_less_than_one_percent() {
-    let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut random = move |below: u64| {
-        seed ^= seed << 13;
-        seed ^= seed >> 7;
-        seed ^= seed << 17;
-        seed % below
-    };
+    let mut random = fastrand::Rng::with_seed(1);
     for greedy in [true, false] {
         let (mut budget, mut now, mut paid) = (Budget::full(NOW), NOW, Odds::ZERO);
         let end = NOW + SignedDuration::from_secs(365 * 86_400);
         let mut attempts = 0_u32;
         while now < end {
-            let (codes, charge) = match random(3) {
-                0 => (2, Charge { bucket: Bucket::Partial, cost: Odds::of_guess(1 + random(19), G, 1) }),
+            let (codes, charge) = match random.u64(..3) {
+                0 => {
+                    (2, Charge { bucket: Bucket::Partial, cost: Odds::of_guess(1 + random.u64(..19), G, 1) })
+                }
                 1 => (2, Charge { bucket: Bucket::Blind, cost: Odds::of_guess(19, G, 2) }),
-                _ => (1, single(1 + random(7))),
+                _ => (1, single(1 + random.u64(..7))),
             };
             if budget.could_pay(charge, codes, now) {
                 budget = budget.charge(charge, now);
                 paid = paid.saturating_add(charge.cost);
                 attempts += 1;
             }
-            let pause = if greedy { 60 } else { random(100_000) };
+            let pause = if greedy { 60 } else { random.u64(..100_000) };
             now = now + SignedDuration::from_secs(i64::try_from(pause).unwrap());
         }
         assert!(paid < Odds::from_e12(10_000_000_000), "{paid} in {attempts} attempts");

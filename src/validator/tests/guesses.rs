@@ -70,13 +70,7 @@ fn nothing_is_told_of_a_guess_that_was_not_looked_for() {
 /// then show the codes of the last pair alone. Guesses are right a thousand times too often here, so that it takes moments.
 #[test]
 fn watching_a_bucket_run_dry_finds_no_code_that_is_still_good() {
-    let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut random = move |below: u64| {
-        seed ^= seed << 13;
-        seed ^= seed >> 7;
-        seed ^= seed << 17;
-        seed % below
-    };
+    let mut random = fastrand::Rng::with_seed(1);
     let service = service();
     let (mut second, mut found) = (10_i64, 0);
     for _ in 0..20 {
@@ -84,9 +78,9 @@ fn watching_a_bucket_run_dry_finds_no_code_that_is_still_good() {
         second += 86_400;
         let mut last: Option<[Code; 2]> = None;
         for _ in 0..2_000 {
-            second += i64::from(random(40) == 0);
+            second += i64::from(random.u64(..40) == 0);
             service.set(second);
-            let mut guess = || match random(500) {
+            let mut guess = || match random.u64(..500) {
                 0 => shown(second),
                 other => Code::parse(&format!("{:06}", 111_111 + 13 * other)).unwrap(),
             };
