@@ -20,7 +20,7 @@ use crate::otp::{StepRange, TimeStep};
 use crate::time::{SignedDuration, TimeInterval, Timestamp};
 use crate::token::Drift;
 
-use centres::{Centres, Reach};
+use centres::{Belief, Centres, Reach};
 
 mod centres;
 mod policy;
@@ -71,8 +71,8 @@ impl Window {
     ///
     /// # Errors
     ///
-    /// [`WindowError`] where the clock is too uncertain, the period too short for the policy, or the time before
-    /// the token's first steps.
+    /// [`WindowError`] where the clock is too uncertain, for any token or for one whose clock is where this one's was learned to be, the
+    /// period too short for the policy, or the time before the token's first steps.
     pub fn compute(
         policy: &WindowPolicy,
         period: Duration,
@@ -89,9 +89,12 @@ impl Window {
             (grid.span(centres.synchronised, first), grid.span(centres.learned, first));
         let too_old = codes <= 1 && centres.learned.length() > policy.max_code_age;
 
-        let most = u64::from(if codes <= 1 { policy.max_steps() } else { policy.max_steps_consecutive() });
+        let most = policy.most_steps(codes);
         let learned_left_out = too_old || Span::union_width(synchronised, learned) > most;
         let (synchronised, scanned) = if learned_left_out {
+            if centres.belief == Belief::Elsewhere {
+                check_clock_for(drift, policy, grid.period, now, codes)?;
+            }
             (grid.span(centres.synchronised_alone, first), Span::EMPTY)
         } else {
             (synchronised, learned)
@@ -191,7 +194,7 @@ impl Window {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum WindowError {
-    /// The time is known too poorly: even a token with a right clock would need too wide a window.
+    /// The time is known too poorly: the window would be too wide, while with the time known exactly it would not.
     #[error(
         "true time is known to ±{half_width:?}, this token's codes need ±{allowed:?} or better: check the time sources"
     )]
@@ -250,6 +253,31 @@ fn check_clock(policy: &WindowPolicy, period: Duration, now: &TimeInterval) -> R
         return Err(WindowError::ClockTooUncertain { half_width: now.half_width(), allowed });
     }
     Ok(one.as_nanos())
+}
+
+/// An error where it is `now` that makes the window of a token with this `drift` too wide, and not what was learned of it. For a token that is
+/// known to be elsewhere: without what was learned its right codes would be taken for wrong ones.
+fn check_clock_for(
+    drift: &Drift,
+    policy: &WindowPolicy,
+    period: i64,
+    now: &TimeInterval,
+    codes: u8,
+) -> Result<(), WindowError> {
+    let fits = |half_width: i64| {
+        let now = TimeInterval::around(now.midpoint(), Duration::from_nanos(half_width.unsigned_abs()));
+        Centres::of(policy, &now, drift, codes).fit_anywhere(policy, period, codes)
+    };
+    if !fits(0) {
+        return Ok(());
+    }
+    let (mut allowed, mut too_wide) = (0, SignedDuration::from(now.half_width()).as_nanos());
+    while too_wide - allowed > 1_000_000 {
+        let middle = i64::midpoint(allowed, too_wide);
+        if fits(middle) { allowed = middle } else { too_wide = middle }
+    }
+    let allowed = Duration::from_nanos(allowed.unsigned_abs());
+    Err(WindowError::ClockTooUncertain { half_width: now.half_width(), allowed })
 }
 
 /// Where a token's steps begin.

@@ -19,7 +19,7 @@ use crate::time::{SignedDuration, TimeInterval, Timestamp};
 use crate::token::{Bucket, Budget, Charge, Drift, Measurement, Odds, TokenState};
 use crate::window::{Centre, Window};
 
-use super::{Advice, Policy, Reason, TokenFault};
+use super::{Advice, ClockFault, Policy, Reason, TokenFault};
 
 /// How many codes an attempt may show: [`MAX_CONSECUTIVE`](crate::otp::MAX_CONSECUTIVE).
 const MOST_CODES: u8 = 3;
@@ -163,7 +163,7 @@ pub fn admit<'p>(
         guess: totp.format().guess_odds_numerator(),
         now: *now,
     };
-    let window = case.window(codes)?;
+    let window = case.window(codes).map_err(|reason| case.or_two(reason, codes))?;
     if purpose == Purpose::Resynchronise {
         if codes < 2 {
             return Err(Reason::ConsecutiveCodesNeeded { count: 2 });
@@ -312,14 +312,29 @@ impl Case<'_> {
         .map_err(Reason::from_window)
     }
 
+    /// Why one code isn't looked for; where the clock is good enough for two, that says so.
+    fn or_two(&self, reason: Reason, codes: u8) -> Reason {
+        match reason {
+            Reason::ClockUntrusted(ClockFault::TooUncertain(error))
+                if codes <= 1 && self.window(2).is_ok() && self.afford(&self.budget, 2).is_ok() =>
+            {
+                Reason::ClockUntrusted(ClockFault::TooUncertainForOne(error))
+            }
+            other => other,
+        }
+    }
+
     /// A token may be moved once in a while, not again and again: whoever had a phone for a moment and read codes of the next hour from it
     /// could otherwise go there in leaps. And after a restore it may have been anywhere within reach: codes that it has used
     /// there must have come out of reach.
     fn check_resynchronisation(&self, not_before: Option<Timestamp>) -> Result<(), Reason> {
         let (now, drift, policy) = (&self.now, &self.drift, self.policy.window());
         let reach = Window::resynchronisation_reach(policy, now.latest(), drift);
-        // A time of the future is one that somebody fed to this host.
-        let updated = Some(drift.updated()).filter(|updated| *updated <= now.latest());
+        // It may have been learned by a host whose interval has its middle ahead of this one's end. What is further ahead than any
+        // interval is wide that was judged on, is a time of the future that somebody fed to a host.
+        let updated = Some(drift.updated())
+            .filter(|updated| *updated <= now.latest() + SignedDuration::from(policy.max_code_age()));
+        let updated = updated.map(|updated| updated.min(now.latest()));
         let Some(since) = updated.max(not_before) else { return Ok(()) };
         let from = since + SignedDuration::from(reach.saturating_mul(2).saturating_add(policy.entry_delay()));
         let wait = from - now.earliest();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::event::{Outcome, SecurityEvent};
-use crate::otp::{TimeStep, scan};
+use crate::otp::{TimeStep, Totp, scan};
 use crate::store::{Change, StoreError, Written};
 use crate::time::{SignedDuration, TimeInterval};
 use crate::token::{Budget, Drift, Measurement, Token, TokenState};
@@ -20,7 +20,7 @@ const IMPORTED_DEVIATION: Duration = Duration::from_secs(15);
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Enrolment {
-    /// The step of the code that was shown, the last one of several: used now.
+    /// The step of the code that was shown, the last one of several: used now. Of an imported token, the newest step that counts as used.
     pub step: TimeStep,
     /// What its codes taught about the token's clock.
     pub drift: Drift,
@@ -31,7 +31,8 @@ pub struct Enrolment {
 /// What another system knew about a token.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Imported {
-    /// The newest step that it has accepted: no step up to it is accepted here. `None` where it didn't say: then no step is
+    /// The newest step that it has accepted: no step up to it is accepted here, nor any that the token could have used here before it
+    /// was removed. `None` where it didn't say: then no step is
     /// accepted that could have been used by now, so its user may have to wait for the next code at the first login.
     pub last_used: Option<TimeStep>,
     /// How far ahead of true time the token's clock is. `None` is taken for a right clock.
@@ -65,6 +66,17 @@ pub enum EnrolError {
         /// How far it may be.
         limit: Duration,
     },
+    /// The other system says that a code was used that no token shows yet.
+    #[error(
+        "step {last_used} is said to have been used, which no token has shown yet{}: check that it is a number of steps, not of seconds",
+        furthest.map(|step| format!(" (at most {step})")).unwrap_or_default()
+    )]
+    UsedInTheFuture {
+        /// The step that is said to have been used.
+        last_used: TimeStep,
+        /// The newest that a token can have shown whose clock is as far ahead as any may be. `None` before its first one.
+        furthest: Option<TimeStep>,
+    },
     /// True time isn't known well enough.
     #[error("no clock can be learned without knowing the time: {0}")]
     ClockUntrusted(#[source] ClockFault),
@@ -89,9 +101,10 @@ impl EnrolError {
 
     const fn outcome(&self) -> Outcome {
         match self {
-            Self::AlreadyEnrolled | Self::NoMatch { .. } | Self::TooFarOff { .. } => {
-                Outcome::EnrolmentRefused
-            }
+            Self::AlreadyEnrolled
+            | Self::NoMatch { .. }
+            | Self::TooFarOff { .. }
+            | Self::UsedInTheFuture { .. } => Outcome::EnrolmentRefused,
             Self::ClockUntrusted(_) => Outcome::ClockUntrusted,
             Self::TokenUnsuited(_) => Outcome::TokenUnsuited,
             Self::NoRandomness => Outcome::NoRandomness,
@@ -120,7 +133,7 @@ impl Validator {
         let inner = &*self.inner;
         let mut trace = Trace::of(attempt);
         let ended = inner.enrol(token, attempt, &mut trace).await;
-        inner.enrolled(token, ended, trace)
+        inner.enrolled(token, ended, true, trace)
     }
 
     /// Enrols a token that its user used at another system, without seeing a code of it.
@@ -145,13 +158,14 @@ impl Validator {
     ///
     /// # Errors
     ///
-    /// [`EnrolError`] where the token has a state already, its clock is further off than can be looked for, true time isn't known, the token
+    /// [`EnrolError`] where the token has a state already, its clock is further off than can be looked for, a code is said to have been used
+    /// that isn't shown yet, true time isn't known, the token
     /// can't be validated at all, or the store failed.
     pub async fn enrol_imported(&self, token: &Token, known: Imported) -> Result<Enrolment, EnrolError> {
         let inner = &*self.inner;
         let mut trace = Trace::default();
         let ended = inner.enrol_imported(token, known, &mut trace).await;
-        inner.enrolled(token, ended, trace)
+        inner.enrolled(token, ended, false, trace)
     }
 }
 
@@ -160,10 +174,11 @@ impl Inner {
         &self,
         token: &Token,
         ended: Result<(TimeStep, Drift), EnrolError>,
+        by_code: bool,
         trace: Trace,
     ) -> Result<Enrolment, EnrolError> {
         let (outcome, step) = match &ended {
-            Ok((step, _)) => (Outcome::Enrolled, Some((*step, token.totp()))),
+            Ok((step, _)) => (Outcome::Enrolled, by_code.then_some((*step, token.totp()))),
             Err(error) => (error.outcome(), None),
         };
         let events = trace.end(self, outcome, Some(token.id().clone()), step);
@@ -187,14 +202,18 @@ impl Inner {
             .ok_or_else(|| EnrolError::NoMatch { reach: Window::enrolment_reach(policy, attempt.count()) })?;
         let model = policy.drift_model();
         let drift = Drift::first(model, Measurement::new(model, step, period, t0, &now));
-        // The token itself may have left it, and have shown newer codes than this one.
-        let dead = left.and_then(|_| {
-            let where_it_is = Window::newest_until(policy, period, t0, now.latest(), &drift);
-            let nearly_right = Window::for_enrolment(policy, period, t0, &now, 1).ok();
-            where_it_is.max(nearly_right.map(|window| window.top()))
-        });
+        let dead = left.and_then(|_| self.may_be_used(totp, &drift, &now));
         self.create(token, dead.map_or(step, |dead| dead.max(step)), drift, &now).await?;
         Ok((step, drift))
+    }
+
+    /// The newest step that a token could have used here before it was removed: it may have left a budget, and have shown newer codes
+    /// than those that are known.
+    fn may_be_used(&self, totp: &Totp, drift: &Drift, now: &TimeInterval) -> Option<TimeStep> {
+        let (policy, period, t0) = (self.policy.window(), totp.period(), totp.t0());
+        let where_it_is = Window::newest_until(policy, period, t0, now.latest(), drift);
+        let nearly_right = Window::for_enrolment(policy, period, t0, now, 1).ok();
+        where_it_is.max(nearly_right.map(|window| window.top()))
     }
 
     async fn enrol_imported(
@@ -203,7 +222,7 @@ impl Inner {
         known: Imported,
         trace: &mut Trace,
     ) -> Result<(TimeStep, Drift), EnrolError> {
-        let (now, _) = self.check_new(token, trace).await?;
+        let (now, left) = self.check_new(token, trace).await?;
         let totp = token.totp();
         let (policy, period, t0) = (self.policy.window(), totp.period(), totp.t0());
         // Only to see whether it could ever be validated.
@@ -213,10 +232,15 @@ impl Inner {
         if ahead < -limit || limit < ahead {
             return Err(EnrolError::TooFarOff { ahead, limit: policy.drift_model().max_drift });
         }
+        let furthest = totp.step_at(now.latest() + limit);
+        if let Some(last_used) = known.last_used.filter(|last_used| furthest < Some(*last_used)) {
+            return Err(EnrolError::UsedInTheFuture { last_used, furthest });
+        }
         let variance = u64::try_from(IMPORTED_DEVIATION.as_micros().pow(2)).unwrap_or(u64::MAX);
         let drift = Drift::from_parts(ahead, variance, now.midpoint(), None);
         let newest = || Window::newest_until(policy, period, t0, now.latest(), &drift);
-        let watermark = known.last_used.or_else(newest).unwrap_or(TimeStep::ZERO);
+        let dead = left.and_then(|_| self.may_be_used(totp, &drift, &now));
+        let watermark = known.last_used.or_else(newest).max(dead).unwrap_or(TimeStep::ZERO);
         self.create(token, watermark, drift, &now).await?;
         Ok((watermark, drift))
     }

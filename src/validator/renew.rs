@@ -62,7 +62,11 @@ impl Inner {
         check_parameters(&old, from.totp()).map_err(Reason::TokenUnsuited)?;
         let now = self.now(trace)?;
         // What was used is dead in the new steps too.
-        let watermark = old.watermark.and_then(|step| last_begun_within(from.totp(), step, to.totp()));
+        let mut watermark = old.watermark.and_then(|step| last_begun_within(from.totp(), step, to.totp()));
+        if from.totp().period() == to.totp().period() {
+            // A later T0 has the same numbers come round again, and with them the same codes.
+            watermark = watermark.max(old.watermark);
+        }
         let counted_anew = Standing { token: TokenState { watermark, ..old }, ..standing };
         match self.decide(&counted_anew, to.totp(), attempt, Purpose::LogIn, &now, trace)? {
             Decision::Accept { step, drift, .. } => {

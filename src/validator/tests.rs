@@ -264,6 +264,39 @@ fn no_time_no_verdict_on_a_code() {
     assert!(matches!(service.refusal(&one(0)).reason(), Reason::ClockUntrusted(ClockFault::TooUncertain(_))));
 }
 
+/// Its own clock is known, this host's isn't: nothing is looked for, and nothing is charged.
+#[test]
+fn a_clock_too_poor_for_one_code_of_a_token_that_is_elsewhere_asks_for_two() {
+    let service = Service::new(MemoryStore::new());
+    service.set(0);
+    let known = Imported { last_used: TimeStep::new(1), ahead: Some(SignedDuration::from_secs(240)) };
+    block_on(service.gate.enrol_imported(&token(), known)).unwrap();
+    service.set(10);
+    assert!(service.show(&one(250)).is_accepted(), "with a good clock");
+    let before = service.budget();
+    let middle = Timestamp::from_unix_seconds(NOON + 100).unwrap();
+    service.time.set(Ok(TimeInterval::around(middle, Duration::from_secs(35))));
+    let refused = service.refusal(&one(340));
+    assert!(
+        matches!(refused.reason(), Reason::ClockUntrusted(ClockFault::TooUncertainForOne(_))),
+        "{refused:?}"
+    );
+    assert_eq!(refused.advice(), Advice::ShowConsecutive(2));
+    assert_eq!(service.budget(), before);
+    assert!(service.show(&two(340)).is_accepted());
+}
+
+/// The first minutes after a store was emptied: what else is wrong hides it from nobody.
+#[test]
+fn a_missing_state_is_named_whatever_else_is_refused() {
+    let service = Service::new(MemoryStore::new());
+    block_on(service.gate.restored()).unwrap();
+    let refused = service.refusal(&one(0));
+    assert!(matches!(refused.reason(), Reason::NotEnrolled), "{refused:?}");
+    service.time.set(Err(TimeError::NotMeasured));
+    assert_eq!(service.refusal(&one(0)).events()[0].outcome, Outcome::StateMissing);
+}
+
 #[test]
 fn only_enrolment_makes_a_state() {
     let service = Service::new(MemoryStore::new());

@@ -217,6 +217,9 @@ pub enum ClockFault {
     /// Its interval is too wide for this token.
     #[error(transparent)]
     TooUncertain(WindowError),
+    /// Its interval is too wide to look for a single code of this token, whose own clock is far from right. Two are looked for.
+    #[error("{0}; or have two consecutive codes shown")]
+    TooUncertainForOne(WindowError),
 }
 
 /// Why a token can't be validated.
@@ -262,6 +265,7 @@ impl Reason {
             Self::ConsecutiveCodesNeeded { count } | Self::CeilingReached { count } => {
                 Advice::ShowConsecutive(count)
             }
+            Self::ClockUntrusted(ClockFault::TooUncertainForOne(_)) => Advice::ShowConsecutive(2),
             Self::WatermarkAhead { retry_after } | Self::BudgetAhead { retry_after }
                 if retry_after <= WORTH_WAITING =>
             {

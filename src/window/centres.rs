@@ -32,6 +32,11 @@ impl Reach {
     pub(super) fn length(self) -> SignedDuration {
         self.to - self.from
     }
+
+    /// What is in both.
+    pub(super) fn overlap(self, other: Self) -> Self {
+        Self { from: self.from.max(other.from), to: self.to.min(other.to) }
+    }
 }
 
 /// What a token's clock may show when a code is read now, if it is `ahead` give or take `slack`.
@@ -83,6 +88,7 @@ impl Belief {
 
 /// Where codes are looked for.
 pub(super) struct Centres {
+    pub(super) belief: Belief,
     pub(super) synchronised: Reach,
     /// The same where no other centre is looked for.
     pub(super) synchronised_alone: Reach,
@@ -97,8 +103,10 @@ impl Centres {
         let slack = policy.slack(drift, now.latest());
         let synchronised_alone = reach(policy, now, SignedDuration::ZERO, policy.synchronised_slack);
         let explained = reach(policy, now, drift.mean(), slack);
+        let belief = Belief::about(policy, drift, slack);
         if codes > 1 {
             return Self {
+                belief,
                 synchronised: synchronised_alone,
                 synchronised_alone,
                 learned: explained,
@@ -111,7 +119,7 @@ impl Centres {
             let (least, most) = (policy.least_entry_delay, policy.entry_delay);
             within(now, drift.mean(), slack + policy.jitter, least, most)
         };
-        let (synchronised, learned) = match Belief::about(policy, drift, slack) {
+        let (synchronised, learned) = match belief {
             Belief::Right => (
                 synchronised_alone,
                 learned(SignedDuration::from_nanos(slack.as_nanos() / SHARE_WHERE_RIGHT)),
@@ -122,6 +130,18 @@ impl Centres {
             }
             Belief::Unsure => (synchronised_alone, learned(slack)),
         };
-        Self { synchronised, synchronised_alone, learned, explained }
+        Self { belief, synchronised, synchronised_alone, learned, explained }
+    }
+
+    /// Whether a window around both is within the limits wherever in a step it begins.
+    pub(super) fn fit_anywhere(&self, policy: &WindowPolicy, period: i64, codes: u8) -> bool {
+        let (synchronised, learned) = (self.synchronised, self.learned);
+        // A stretch of n periods touches n + 1 steps, of a little more n + 2 at most.
+        let steps = |reach: Reach| ((reach.length().as_nanos() - 1).div_euclid(period) + 2).unsigned_abs();
+        let hull = Reach { from: synchronised.from.min(learned.from), to: synchronised.to.max(learned.to) };
+        let apart = learned.to < synchronised.from || synchronised.to < learned.from;
+        let steps = if apart { steps(synchronised) + steps(learned) } else { steps(hull) };
+        let too_old = codes <= 1 && learned.length() > policy.max_code_age;
+        !too_old && steps <= policy.most_steps(codes)
     }
 }

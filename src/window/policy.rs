@@ -224,6 +224,11 @@ impl WindowPolicy {
         &self.drift_model
     }
 
+    /// How many steps may be looked at for so many codes.
+    pub(super) fn most_steps(&self, codes: u8) -> u64 {
+        u64::from(if codes <= 1 { self.max_steps } else { self.max_steps_consecutive })
+    }
+
     /// What a window has to cover when the time is known perfectly.
     pub(super) fn least_span(&self) -> SignedDuration {
         self.entry_delay + (self.synchronised_slack + self.jitter).times(2)

@@ -13,6 +13,8 @@ use super::{Grid, Span, Window, WindowError, WindowPolicy, check_clock};
 /// clock. RFC 6238 §6 leaves the size open. Five minutes: a clock that is set by hand is seldom more than three off.
 pub const RESYNCHRONISATION_SLACK: Duration = Duration::from_secs(300);
 
+const ZERO: SignedDuration = SignedDuration::ZERO;
+
 impl Window {
     /// The window of a resynchronisation: as far around the learned centre as the token's drift could have grown to, and 300 s
     /// more, but no clock further off than the policy's `max_drift`; and the synchronised centre.
@@ -30,10 +32,13 @@ impl Window {
     ) -> Result<Self, WindowError> {
         let grid = Grid { period: check_clock(policy, period, now)?, t0 };
         let first = i64::from(codes.saturating_sub(1));
+        let furthest = SignedDuration::from(policy.drift_model().max_drift);
         let slack = Self::resynchronisation_reach(policy, now.latest(), drift);
-        let learned = grid.span(reach(policy, now, drift.mean(), slack.into()), first);
-        let synchronised =
-            grid.span(reach(policy, now, SignedDuration::ZERO, policy.synchronised_slack), first);
+        let learned = grid.span(
+            reach(policy, now, drift.mean(), slack.into()).overlap(reach(policy, now, ZERO, furthest)),
+            first,
+        );
+        let synchronised = grid.span(reach(policy, now, ZERO, policy.synchronised_slack), first);
         let (ranges, runs) = Span::runs(synchronised, learned)
             .ok_or_else(|| WindowError::BeforeFirstStep { latest: now.latest(), t0, period, codes })?;
         Ok(Self { ranges, runs, learned, learned_left_out: false })
@@ -59,8 +64,7 @@ impl Window {
         let grid = Grid { period: SignedDuration::from(period).as_nanos().max(1), t0 };
         let then = TimeInterval::around(moment, Duration::ZERO);
         let learned = grid.span(reach(policy, &then, drift.mean(), policy.slack(drift, moment)), 0);
-        let synchronised =
-            grid.span(reach(policy, &then, SignedDuration::ZERO, policy.synchronised_slack), 0);
+        let synchronised = grid.span(reach(policy, &then, ZERO, policy.synchronised_slack), 0);
         TimeStep::new(learned.last.max(synchronised.last))
     }
 }

@@ -172,6 +172,67 @@ fn an_uncertain_clock_widens_and_then_refuses() {
     }
 }
 
+/// Left out, its right codes would be taken for wrong ones, and be paid for.
+#[test]
+fn what_a_poor_clock_hides_is_not_left_out() {
+    // Four minutes ahead, and well known.
+    let settled = |second| drift(240, 5, second);
+    let at_phase = |phase: i64, half_width: Duration| {
+        let now = TimeInterval::around(at(NOON + phase), half_width);
+        compute(now, settled(NOON + phase), 1)
+    };
+    let mut refused = 0;
+    for (phase, half_width) in (0..30).flat_map(|phase| [(phase, 20), (phase, 30), (phase, 35)]) {
+        match at_phase(phase, Duration::from_secs(half_width)) {
+            Ok(window) => assert!(!window.learned_left_out(), "{phase} {half_width}"),
+            Err(WindowError::ClockTooUncertain { half_width: known, allowed }) => {
+                refused += 1;
+                assert_eq!(known, Duration::from_secs(half_width));
+                assert!(allowed < known);
+                for phase in 0..30 {
+                    assert!(
+                        !at_phase(phase, allowed).unwrap().learned_left_out(),
+                        "as well known as was asked for"
+                    );
+                }
+            }
+            Err(other) => panic!("{other}"),
+        }
+    }
+    assert!((30..90).contains(&refused), "{refused}: never with a clock like this, always with a poorer one");
+    // What isn't known itself is left out whatever the clock: a phone gets in as ever.
+    let unseen = drift(240, 5, NOON - 90 * 86_400);
+    for half_width in [0, 20, 35] {
+        assert!(compute(known(NOON, half_width), unseen, 1).unwrap().learned_left_out());
+    }
+    // The same for a token that may be right.
+    let slow = |ahead, deviation, half_width| {
+        let (period, drift) = (Duration::from_secs(60), drift(ahead, deviation, NOON));
+        Window::compute(&WindowPolicy::default(), period, T0, &known(NOON, half_width), &drift, 1)
+    };
+    assert!(!slow(0, 20, 0).unwrap().learned_left_out());
+    assert!(slow(0, 20, 10).unwrap().learned_left_out());
+    // It may be the age that is too great because of the clock.
+    assert!(!slow(240, 15, 0).unwrap().learned_left_out());
+    assert!(matches!(slow(240, 15, 14), Err(WindowError::ClockTooUncertain { .. })));
+}
+
+#[test]
+fn no_clock_is_resynchronised_that_is_further_off_than_any_may_be() {
+    let top = |ahead, unseen_days: i64| {
+        let drift = drift(ahead, 5, NOON - unseen_days * 86_400);
+        let now = known(NOON, 0);
+        Window::for_resynchronisation(&WindowPolicy::default(), PERIOD, T0, &now, &drift, 2).unwrap()
+    };
+    let limit = TimeStep::new((NOON + 3_600 + 1) / 30).unwrap();
+    assert_eq!(top(3_580, 1).top(), limit);
+    assert_eq!(top(3_600, 1_000).top(), limit);
+    assert_eq!(top(-3_600, 1_000).ranges()[0].first().get(), (NOON - 3_600 - 37 - 1) / 30);
+    assert!(top(3_000, 1).top() < limit);
+    // Under a policy that allowed more it may have been anywhere: a right clock is found.
+    assert!(top(5_000, 1).contains(TimeStep::new(NOON / 30).unwrap()));
+}
+
 #[test]
 fn periods_that_need_too_many_steps_are_refused() {
     let compute = |period| {
@@ -324,8 +385,15 @@ proptest! {
         ).unwrap();
         let policy = WindowPolicy::default();
         let slack = policy.slack(&drift, now.latest());
-        let belief = if codes > 1 { Belief::Unsure } else { Belief::about(&policy, &drift, slack) };
-        let window = compute(now, drift, codes).unwrap();
+        let belief = Belief::about(&policy, &drift, slack);
+        let window = match compute(now, drift, codes) {
+            Err(WindowError::ClockTooUncertain { allowed, .. }) => {
+                prop_assert!(belief == Belief::Elsewhere && allowed < now.half_width());
+                return Ok(());
+            }
+            other => other.unwrap(),
+        };
+        let belief = if codes > 1 { Belief::Unsure } else { belief };
         let shown = |offset: i64, delay: i64| TimeStep::new((truth - delay + offset).div_euclid(30_000_000_000)).unwrap();
 
         // What was learned, give or take 2 σ. A sixth of that where the token is held to be right.
@@ -353,8 +421,11 @@ proptest! {
         second in 1_000_000_000_i64..2_000_000_000, half_width in 0_u64..=20,
         ahead in -200_i64..=200, deviation in 0_u64..10,
     ) {
-        let window = |codes| compute(known(second, half_width), drift(ahead, deviation, second), codes).unwrap();
-        let (one, two) = (window(1), window(2));
+        let window = |codes| compute(known(second, half_width), drift(ahead, deviation, second), codes);
+        let (Ok(one), Ok(two)) = (window(1), window(2)) else {
+            prop_assert!(half_width > 0);
+            return Ok(());
+        };
         prop_assert!(one.ranges().iter().flat_map(|range| range.steps()).all(|step| two.contains(step)));
         prop_assert!(one.top() <= two.top());
     }
@@ -364,7 +435,10 @@ proptest! {
         second in 1_000_000_000_i64..2_000_000_000, half_width in 0_u64..=39,
         ahead in -3_600_i64..=3_600, deviation in 0_u64..400, codes in 1_u8..=3,
     ) {
-        let window = compute(known(second, half_width), drift(ahead, deviation, second), codes).unwrap();
+        let Ok(window) = compute(known(second, half_width), drift(ahead, deviation, second), codes) else {
+            prop_assert!(half_width > 0);
+            return Ok(());
+        };
         let most = if codes == 1 { 7 } else { 19 };
         prop_assert!(window.width() <= most);
         if let [low, high] = window.ranges() {

@@ -71,3 +71,41 @@ fn a_clock_that_could_not_be_looked_for_is_refused() {
         }
     }
 }
+
+/// A job that imports all users runs again.
+#[test]
+fn who_was_removed_and_is_imported_again_brings_no_used_code_back() {
+    let service = service();
+    let known = Imported { last_used: TimeStep::new(NOON / 30 - 100), ahead: None };
+    import(&service, known).unwrap();
+    assert!(service.show(&one(0)).is_accepted());
+    block_on(service.gate.remove(&token())).unwrap();
+    import(&service, known).unwrap();
+    for second in [-30, 0, 30] {
+        assert!(!service.show(&one(second)).is_accepted(), "{second}");
+    }
+    service.set(100);
+    assert!(service.show(&one(90)).is_accepted());
+}
+
+#[test]
+fn seconds_are_not_taken_for_steps() {
+    let service = service();
+    let furthest = (NOON + 10 + 3_600) / 30;
+    for (step, fits) in [(NOON, false), (furthest + 1, false), (furthest, true)] {
+        let last_used = TimeStep::new(step);
+        let ended = import(&service, Imported { last_used, ahead: None });
+        assert_eq!(ended.is_ok(), fits, "{step}");
+        if let Err(error) = ended {
+            assert!(matches!(error, EnrolError::UsedInTheFuture { .. }));
+            assert!(error.to_string().contains("not of seconds"), "{error}");
+            assert!(service.store.is_empty());
+        }
+    }
+}
+
+#[test]
+fn its_event_tells_of_no_code() {
+    let enrolment = import(&service(), Imported::default()).unwrap();
+    assert_eq!((enrolment.events[0].outcome, enrolment.events[0].step_offset), (Outcome::Enrolled, None));
+}

@@ -120,3 +120,25 @@ fn each_enrolment_has_an_epoch_of_its_own() {
     renew(&service, &with(30, Digits::EIGHT), &code(&with(30, Digits::EIGHT), 10)).unwrap();
     assert_ne!(service.state().epoch >> 16, before >> 16);
 }
+
+/// The same numbers, and so the same codes, come round again.
+#[test]
+fn a_later_t0_brings_no_used_code_back() {
+    let service = service();
+    service.set(100);
+    assert!(service.show(&one(90)).is_accepted());
+    let later = Totp::builder(&Secret::from_bytes(b"12345678901234567890").unwrap())
+        .t0(Timestamp::from_unix_seconds(120).unwrap())
+        .build()
+        .unwrap();
+    let to = Token::new(token().id().clone(), later.clone());
+    let at = |second: i64| Timestamp::from_unix_seconds(NOON + second).unwrap();
+    let code = |second| Attempt::one(later.code_at(later.step_at(at(second)).unwrap()));
+    service.set(130);
+    assert!(block_on(service.gate.renew(&token(), &to, &code(125))).is_err(), "not before it shows new ones");
+    service.set(245);
+    assert!(block_on(service.gate.renew(&token(), &to, &code(245))).is_ok());
+    assert!(!block_on(service.gate.validate(Some(&to), &one(90))).is_accepted());
+    service.set(275);
+    assert!(block_on(service.gate.validate(Some(&to), &code(275))).is_accepted());
+}

@@ -131,3 +131,31 @@ fn nobody_is_resynchronised_who_is_not_enrolled() {
     assert!(matches!(refused.reason(), Reason::NotEnrolled));
     assert_eq!(block_on(service.store.load(token().key())).unwrap().row.token, None);
 }
+
+/// Two intervals that both hold true time: what one host has learned is later than anything that the other believes.
+#[test]
+fn another_host_s_clock_forgets_no_move() {
+    for (one, other) in [((11, 1), (9, 1)), ((40, 35), (7, 1))] {
+        let service = service();
+        let known = |(middle, half_width): (i64, u64)| {
+            let middle = Timestamp::from_unix_seconds(NOON + middle).unwrap();
+            service.time.set(Ok(TimeInterval::around(middle, Duration::from_secs(half_width))));
+        };
+        known(one);
+        assert!(resynchronise(&service, &two(one.0 + 240)).is_ok());
+        known(other);
+        let refused = resynchronise(&service, &two(other.0 + 500)).unwrap_err();
+        assert!(matches!(refused.reason(), Reason::TooEarlyToResynchronise { .. }), "{refused:?}");
+    }
+}
+
+/// Beyond that it would be learned to be somewhere else than where it is, and its own used codes would be above a reset's watermark.
+#[test]
+fn no_token_is_moved_beyond_what_any_may_be_off() {
+    let service = Service::new(MemoryStore::new());
+    service.set(0);
+    let known = Imported { last_used: TimeStep::new(1), ahead: Some(SignedDuration::from_secs(3_580)) };
+    block_on(service.gate.enrol_imported(&token(), known)).unwrap();
+    service.set(3_000);
+    assert!(matches!(resynchronise(&service, &two(3_000 + 3_880)).unwrap_err().reason(), Reason::Wrong));
+}
