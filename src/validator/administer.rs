@@ -59,6 +59,9 @@ impl Validator {
     /// passed, and codes that were used since come back as that clock goes on. The same where time was known much less well when the
     /// newest code was accepted than it is now: what was used above the present window's top comes back for as long.
     ///
+    /// After a restore neither is given back at once: what is dead for all tokens stays dead, for five minutes, and for a day and a half the budget is
+    /// no fuller than a restore has left it.
+    ///
     /// For an account that is locked, or that is throttled and whose owner is known to ask; and for a token that was used at a time
     /// of the future. What guessers may try counts from nothing again: each reset is worth a day and a half of guessing.
     ///

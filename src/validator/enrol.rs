@@ -123,7 +123,8 @@ impl Validator {
     /// For others there is [`enrol_imported`](Self::enrol_imported). A token that was [removed](Self::remove) here left its budget, and
     /// none of its codes is accepted that could have been used by now, unless its clock was more than 30 s ahead, and was set back since or
     /// is shown to be less so by old codes; the same for a second token on one budget. Their users may have to wait for a minute or
-    /// two before the first login.
+    /// two before the first login. Nor for a token that goes over to a budget that it shares: [imported](Self::enrol_imported) without a last used step, it
+    /// brings no used code along.
     ///
     /// # Errors
     ///

@@ -154,7 +154,8 @@ pub enum Reason {
     /// All that could be right now is dead. For a minute or two where the token was enrolled again or imported, and five after a restore. Otherwise a
     /// step was accepted before that lies ahead: the token or this host's clock ran ahead, or somebody fed this host a time of the future.
     #[error(
-        "codes of up to {retry_after:?} ahead of now are dead, as if one of them was accepted: wait, or have an administrator reset the token"
+        "codes of up to {retry_after:?} ahead of now are dead, as if one of them was accepted: wait, or have an administrator reset the token, which \
+         helps unless the store was restored"
     )]
     WatermarkAhead {
         /// When a step above it comes into the window.

@@ -129,6 +129,37 @@ fn a_new_server_with_the_old_rows() {
     moved.logs_in(600, &one(590));
 }
 
+/// Everything in it is as it was, the numbers of files included, but for the database's own.
+#[test]
+#[ignore = "needs PostgreSQL: ./tests/run"]
+fn a_database_copied_by_template_and_renamed_back() {
+    let server = Postgres::start();
+    server.psql("CREATE DATABASE live");
+    let parameters = server.parameters("admin").replace("dbname=postgres", "dbname=live");
+    let store = Arc::new(connect(patient(), &parameters));
+    let runtime = runtime();
+    assert!(runtime.block_on(store.migrate()).expect("the tables are made"));
+    let service = Service::on(runtime, store.clone());
+    let everybody_out = || {
+        server.psql("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = 'live'");
+    };
+    service.logs_in(10, &one(0));
+    everybody_out();
+    server.psql("CREATE DATABASE nightly TEMPLATE live");
+    assert_eq!(replaced(&service, &store), None);
+    service.logs_in(100, &one(90));
+    everybody_out();
+    server.psql("DROP DATABASE live");
+    server.psql("ALTER DATABASE nightly RENAME TO live");
+    assert_eq!(replaced(&service, &store), Some(Replaced::Restored));
+    assert!(matches!(service.refuses(105, &one(90)).reason(), Reason::StoreReplaced));
+    assert!(matches!(
+        service.refuses(106, &one(90)).reason(),
+        Reason::WatermarkAhead { .. } | Reason::Replay
+    ));
+    service.logs_in(600, &one(590));
+}
+
 /// A new timeline begins in the same way in both cases: what it is taken for is the operator's to say.
 #[test]
 #[ignore = "needs PostgreSQL: ./tests/run"]

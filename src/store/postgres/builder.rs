@@ -125,7 +125,9 @@ impl PostgresBuilder {
         Ok(self.over(pool))
     }
 
-    /// A store with the connections of a pool that the service has already. Its sessions must be in READ COMMITTED, which is
+    /// A store with the connections of a pool that the service has already. None of them may come back to the pool with a transaction open, as
+    /// when a handler is given up between BEGIN and COMMIT: what is answered here would be rolled back later, and an accepted code be accepted again.
+    /// `RecyclingMethod::Custom("ROLLBACK".into())` of deadpool-postgres ends such transactions. Its sessions must be in READ COMMITTED, which is
     /// PostgreSQL's default, and had better have a `statement_timeout`, and `plan_cache_mode = force_generic_plan`: whichever rows a
     /// statement of this store is about, its plan is the same.
     #[must_use]

@@ -34,6 +34,10 @@
 //! [`block_on`](crate::block_on) has an example. PostgreSQL 15 is tested. The isolation must be READ COMMITTED, which is the default. TLS is the caller's:
 //! [`PostgresBuilder::connect`] takes any connector of tokio-postgres.
 //!
+//! **Through a pooler** such as PgBouncer it must have sessions of its own (`pool_mode = session`). In transaction mode statements are prepared on one
+//! connection and run on another: one without `max_prepared_statements` (1.21 and later) has run other processes' statements under this
+//! one's names in a test, and a code was accepted twice. The session's options, and what is remembered of the server, are lost there too.
+//!
 //! # The tables
 //!
 //! [`MIGRATION`] makes them, with comments on every column, and a view with readable times (`skewgate_token_view`); timestamps are bigints

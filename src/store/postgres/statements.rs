@@ -117,7 +117,7 @@ const BUDGET_COLUMNS: &str = "b.blind_full_at, b.partial_full_at, b.failures::te
 impl Statements {
     pub(super) fn new(schema: &SchemaName) -> Self {
         let (tokens, store) = (format!("{schema}.skewgate_token"), format!("{schema}.skewgate_store"));
-        let file = format!("pg_relation_filenode('{tokens}'::regclass)");
+        let file = format!("pg_relation_filepath('{tokens}'::regclass)");
         // Whether the store is what a load saw of it: $first its not_before, then the server and its timeline. Another server may have
         // taken over, or rows may have been restored.
         let as_seen = |server: &str, first: usize| {

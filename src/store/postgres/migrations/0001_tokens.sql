@@ -56,7 +56,7 @@ CREATE TABLE skewgate_store (
     not_before        bigint,
     system_identifier bigint NOT NULL,
     timeline          bigint NOT NULL,
-    token_file        oid NOT NULL,
+    token_file        text COLLATE "C" NOT NULL,
     written_by        bigint NOT NULL
 );
 
@@ -66,13 +66,13 @@ COMMENT ON COLUMN skewgate_store.not_before IS
     'Codes that could have been used by then are dead for all tokens, in nanoseconds since 1970. NULL: no restore yet';
 COMMENT ON COLUMN skewgate_store.system_identifier IS 'Of pg_control_system() when this row was written';
 COMMENT ON COLUMN skewgate_store.timeline IS 'The timeline that this row was written on';
-COMMENT ON COLUMN skewgate_store.token_file IS 'pg_relation_filenode() of skewgate_token when this row was written';
+COMMENT ON COLUMN skewgate_store.token_file IS 'pg_relation_filepath() of skewgate_token when this row was written';
 COMMENT ON COLUMN skewgate_store.written_by IS 'The transaction that wrote this row: its xmin, unless it was copied here';
 
 -- The tables are new: this is what they are.
 INSERT INTO skewgate_store (system_identifier, timeline, token_file, written_by)
 SELECT system_identifier, ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::bigint,
-    pg_relation_filenode('skewgate_token'), pg_current_xact_id()::xid::text::bigint
+    pg_relation_filepath('skewgate_token'), pg_current_xact_id()::xid::text::bigint
 FROM pg_control_system();
 
 CREATE VIEW skewgate_token_view AS
