@@ -10,7 +10,7 @@ use std::time::Duration;
 use skewgate::otp::{Algorithm, OtpauthUri, Secret, TimeStep, qr};
 use skewgate::store::MemoryStore;
 use skewgate::time::{TimeSource, os::SystemTime};
-use skewgate::token::{Token, TokenId};
+use skewgate::token::{DriftModel, Token, TokenId};
 use skewgate::validator::{Attempt, Validator};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -39,7 +39,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         };
         match enrolled {
             Ok(enrolled) => {
-                println!("{account} is enrolled at step {}, {} off", enrolled.step, enrolled.drift.mean());
+                let (drift, model) = (enrolled.drift, DriftModel::default());
+                let unsure = drift.deviation_at(&model, drift.updated()).as_secs();
+                println!(
+                    "{account} is enrolled at step {}, {} off, give or take {unsure} s",
+                    enrolled.step,
+                    drift.mean()
+                );
                 return Ok(());
             }
             Err(error) => println!("not enrolled: {error}"),

@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 use skewgate::validator::{Advice, Attempt, Refused, Verdict};
 
+use crate::LOG;
 use crate::error::RequestError;
 use crate::html::Message;
 use crate::pages;
@@ -60,7 +61,7 @@ pub(crate) async fn log_in(
     let user = service.know(&form.name, form.password).await?;
     let refused = match (validate(&service, user.as_ref(), &attempt).await?, user) {
         (Verdict::Accepted(accepted), Some(user)) => {
-            return service.sign_in(visitor, user.name, accepted.drift.mean());
+            return service.sign_in(visitor, user.name, &accepted.drift);
         }
         // Nobody's codes are never accepted.
         (Verdict::Accepted(_), None) => return Err(RequestError::Panicked),
@@ -88,7 +89,14 @@ async fn validate(
     attempt: &Attempt,
 ) -> Result<Verdict, RequestError> {
     let token = user.map(|user| service.vault.token(&user.token_id, &user.sealed)).transpose()?;
-    Ok(service.gate.validate(token.as_ref(), attempt).await)
+    let verdict = service.gate.validate(token.as_ref(), attempt).await;
+    if let Verdict::Refused(refused) = &verdict
+        && refused.advice() == Advice::TellOperator
+    {
+        // The event names the kind of it, this what to do about it.
+        tracing::error!(target: LOG, reason = %refused.reason(), "an attempt could not be judged");
+    }
+    Ok(verdict)
 }
 
 /// What might be guessing counts for this client's address, too.
@@ -150,7 +158,7 @@ pub(crate) async fn log_in_with_codes(
     };
     let refused = match (validate(&service, user.as_deref(), &attempt).await?, user) {
         (Verdict::Accepted(accepted), Some(user)) => {
-            return service.sign_in(visitor, user.name, accepted.drift.mean());
+            return service.sign_in(visitor, user.name, &accepted.drift);
         }
         (Verdict::Accepted(_), None) => return Err(RequestError::Panicked),
         (Verdict::Refused(refused), user) => {
@@ -177,7 +185,7 @@ pub(crate) async fn log_out(
     visitor: Visitor,
     Form(form): Form<LogoutForm>,
 ) -> Response {
-    match service.refuse_form(visitor, &form.token) {
+    match service.refuse_foreign(visitor, &form.token) {
         Some(response) => response,
         None => service.sign_out(visitor),
     }

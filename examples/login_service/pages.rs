@@ -147,7 +147,7 @@ fn grouped(secret: &str) -> Zeroizing<String> {
 pub(crate) fn account(token: &str, name: &UserName, drift: SignedDuration) -> Page {
     let size = drift.unsigned_abs();
     let clock = match (size.as_secs(), drift.is_negative()) {
-        (0..20, _) => "right, as far as its codes tell".into(),
+        (0, _) => "right, as far as its codes tell".into(),
         (_, true) => format!("about {} behind: set it right when you can", spoken(size)),
         (_, false) => format!("about {} ahead: set it right when you can", spoken(size)),
     };

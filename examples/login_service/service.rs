@@ -2,10 +2,12 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use skewgate::time::SignedDuration;
+use skewgate::token::{Drift, DriftModel};
 use skewgate::validator::Validator;
 
 use crate::arguments::{Arguments, StoreChoice};
@@ -21,6 +23,9 @@ use crate::texts;
 use crate::users::{User, UserName, Users};
 use crate::vault::Vault;
 use crate::visitor::Visitor;
+
+/// A clock that is off by no more needs no setting.
+const NOT_WORTH_A_WORD: Duration = Duration::from_secs(20);
 
 pub(crate) struct Service {
     pub(crate) gate: Validator,
@@ -100,16 +105,24 @@ impl Service {
 
     /// The answer to a form that must not be listened to: it isn't from one of our pages, or its client has failed too often.
     pub(crate) fn refuse_form(&self, visitor: Visitor, token: &str) -> Option<Response> {
-        let (status, message) = if !self.sessions.is_own_form(visitor.id, token) {
-            let text = "This form is too old, or it did not come from this site. Please begin again.";
-            (StatusCode::FORBIDDEN, Message::Failed(text.into()))
-        } else if let Some(wait) = self.clients.wait(visitor.address) {
-            texts::too_many(wait)
-        } else {
+        self.refuse_foreign(visitor, token).or_else(|| {
+            let wait = self.clients.wait(visitor.address)?;
+            Some(self.refusal(visitor, texts::too_many(wait)))
+        })
+    }
+
+    /// A response to a form that isn't this visitor's own.
+    pub(crate) fn refuse_foreign(&self, visitor: Visitor, token: &str) -> Option<Response> {
+        if self.sessions.is_own_form(visitor.id, token) {
             return None;
-        };
+        }
+        let text = "This form is too old, or it did not come from this site. Please begin again.";
+        Some(self.refusal(visitor, (StatusCode::FORBIDDEN, Message::Failed(text.into()))))
+    }
+
+    fn refusal(&self, visitor: Visitor, (status, message): (StatusCode, Message)) -> Response {
         let page = Page::new("Sign in", r#"<p><a href="/login">Begin again</a></p>"#.into());
-        Some(self.page(visitor, page.with(Some(message)).status(status)))
+        self.page(visitor, page.with(Some(message)).status(status))
     }
 
     /// Whose name and password these are; `None` where there is no such user, or the password is wrong: nobody is told which, and both
@@ -129,8 +142,11 @@ impl Service {
         &self,
         visitor: Visitor,
         name: UserName,
-        drift: SignedDuration,
+        drift: &Drift,
     ) -> Result<Response, RequestError> {
+        let deviation = drift.deviation_at(&DriftModel::default(), drift.updated());
+        let surely_off = drift.mean().unsigned_abs() > NOT_WORTH_A_WORD + 2 * deviation;
+        let drift = if surely_off { drift.mean() } else { SignedDuration::ZERO };
         let id = SessionId::generate()?;
         self.sessions.end(visitor.id);
         self.sessions.set(id, Stage::SignedIn(SignedIn { name, drift }));

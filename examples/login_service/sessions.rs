@@ -73,7 +73,7 @@ pub(crate) struct NewUser {
 #[derive(Clone)]
 pub(crate) struct SignedIn {
     pub(crate) name: UserName,
-    /// How far ahead of true time the token's clock is, as it is known by now.
+    /// How far ahead of true time the token's clock surely is; zero where it may be right.
     pub(crate) drift: SignedDuration,
 }
 

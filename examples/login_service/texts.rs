@@ -16,6 +16,9 @@ pub(crate) fn refused(advice: Advice, codes: u8) -> (StatusCode, Message) {
         Advice::TryAgain => {
             (StatusCode::OK, "That is not right. Please type codes in a row, none of which you have typed yet.".into())
         }
+        Advice::WaitForNextCode if codes > 1 => {
+            (StatusCode::OK, format!("These codes were used already. Wait until your device shows the next one, and type {codes} codes in a row from that one on."))
+        }
         Advice::WaitForNextCode => {
             (StatusCode::OK, "This code was used already. Wait until your device shows the next one, and type that.".into())
         }

@@ -10,7 +10,8 @@ use super::Loss;
 pub enum RedisConnectError {
     /// An address can't be read. It isn't repeated here: there may be a password in it.
     #[error(
-        "the address of a Redis server can't be read ({what}): write redis://[user:password@]host[:port][/database]"
+        "the address of a Redis server can't be read ({what}): write redis://[user:password@]host[:port][/database]; \
+         rediss:// needs the feature redis-tls"
     )]
     Address {
         /// What is wrong with it.

@@ -82,7 +82,9 @@ impl Key {
     }
 
     fn parse(text: &str, given: &Given) -> Result<Self, ExplainError> {
-        let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+        // Editors on Windows begin a file with a byte order mark.
+        let mut lines =
+            text.trim_start_matches('\u{feff}').lines().map(str::trim).filter(|line| !line.is_empty());
         let line = match (lines.next(), lines.next()) {
             (Some(line), None) => line,
             (None, _) => return Err(ExplainError::SecretEmpty),
@@ -195,7 +197,13 @@ mod tests {
     fn base32_hex_and_uris_are_told_apart() {
         let hex = "3132333435363738393031323334353637383930";
         let uri = format!("otpauth://totp/ada?secret={BASE32}");
-        for text in [BASE32, "\n gezd gnbv gy3t qojq gezd gnbv gy3t qojq \r\n", hex, &uri] {
+        for text in [
+            BASE32,
+            "\n gezd gnbv gy3t qojq gezd gnbv gy3t qojq \r\n",
+            "\u{feff}GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ\r\n",
+            hex,
+            &uri,
+        ] {
             assert_eq!(parse(text).unwrap().secret.expose_bytes(), BYTES, "{text}");
         }
         let key = parse(&format!("{uri}&algorithm=SHA256&digits=8&period=60")).unwrap().parameters;

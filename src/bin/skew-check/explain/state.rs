@@ -50,7 +50,7 @@ fn find(
         if from.by_ref().take(LONGEST_LINE).read_line(&mut text).map_err(&failed)? == 0 {
             break;
         }
-        let text = text.trim();
+        let text = text.trim_start_matches('\u{feff}').trim();
         if text.is_empty() {
             continue;
         }
