@@ -52,7 +52,8 @@ impl Policy {
     /// no limit.
     ///
     /// The failures of all tokens that share a budget count together. Several processes may look at attempts at the same time
-    /// when the limit is reached; none of those is accepted.
+    /// when the limit is reached; none of those is accepted, neither as a login nor as a resynchronisation. (A renewal that was under way
+    /// is done.)
     #[must_use]
     pub const fn with_failure_limit(mut self, failure_limit: Option<NonZeroU32>) -> Self {
         self.failure_limit = failure_limit;

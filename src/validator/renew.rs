@@ -16,7 +16,8 @@ impl Validator {
     /// Goes over from the token `from` to `to`, which has the same id and budget but other digits, another period, hash or secret.
     /// `attempt` are codes of `to`, looked for where `from` was seen to be; they are used then.
     ///
-    /// What is known about the token's clock and its budget is kept; what was used stays used. Wrong codes pay. From then on
+    /// What is known about the token's clock and its budget is kept; what was used stays used: with a later T0 its codes come round again, and nothing
+    /// is accepted until those that were used have passed. Wrong codes pay. From then on
     /// `from` is refused with [`TokenFault::OtherParameters`] (or its codes are wrong, where only the secret differs): save `to` in the user
     /// table once this has succeeded. Whoever didn't hear that it has may repeat it with the codes that come next.
     ///
@@ -61,10 +62,10 @@ impl Inner {
         let from = if check_parameters(&old, to.totp()).is_ok() { to } else { from };
         check_parameters(&old, from.totp()).map_err(Reason::TokenUnsuited)?;
         let now = self.now(trace)?;
-        // What was used is dead in the new steps too.
+        // What was used is dead in the new steps too, by its time and, where steps are as long as before, by its number.
         let mut watermark = old.watermark.and_then(|step| last_begun_within(from.totp(), step, to.totp()));
         if from.totp().period() == to.totp().period() {
-            // A later T0 has the same numbers come round again, and with them the same codes.
+            // A later T0 has the same numbers come round again, with the same codes.
             watermark = watermark.max(old.watermark);
         }
         let counted_anew = Standing { token: TokenState { watermark, ..old }, ..standing };
