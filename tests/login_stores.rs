@@ -124,6 +124,32 @@ fn the_embedded_store_remembers() {
 }
 
 /// As if each token had last been used a week earlier.
+/// A double click, and a form that is sent again because its answer was lost.
+#[test]
+fn an_account_is_created_once_however_often_its_form_is_sent() {
+    let data = tempfile::tempdir().unwrap();
+    let service = start("embedded", data.path());
+    service.wait_for_health(200);
+    let browser = Browser::open(&service);
+    let page = |path, fields| assert_eq!(browser.post("/enrol", fields).header("location"), Some(path));
+    page("/enrol/device", "name=ada&password=correct+horse");
+    let device = browser.get("/enrol/device").body;
+    let (_, rest) = device.split_once(r#"class="secret">"#).unwrap();
+    let secret = Secret::from_base32(&rest.split('<').next().unwrap().replace(' ', "")).unwrap();
+    let totp = Totp::builder(&secret).build().unwrap();
+    let send = || browser.post("/enrol/device", &format!("code1={}", code(&totp, -1)));
+    let answers = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..4).map(|_| scope.spawn(send)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).chain([send()]).collect::<Vec<_>>()
+    });
+    for answer in answers {
+        assert_eq!(answer.header("location"), Some("/login?done=enrolled"), "{}", answer.body);
+    }
+    let answer = browser.log_in("ada", &code(&totp, 0));
+    assert_eq!(answer.header("location"), Some("/account"), "{}", answer.body);
+    assert_eq!(service.outcomes()["enrolled"], 1);
+}
+
 fn age_by_a_week(path: &Path) {
     const WEEK: SignedDuration = SignedDuration::from_secs(7 * 86_400);
     let store = EmbeddedStore::open(path).unwrap();

@@ -95,8 +95,10 @@ pub(crate) async fn finish(
     if let Some(response) = service.refuse_form(visitor, &form.token) {
         return Ok(response);
     }
-    let Some(Stage::Enrolling { user, codes }) = service.sessions.stage(visitor.id) else {
-        return Ok(Redirect::to("/enrol").into_response());
+    let (user, codes) = match service.sessions.stage(visitor.id) {
+        Some(Stage::Enrolling { user, codes }) => (user, codes),
+        Some(Stage::Enrolled) => return Ok(enrolled()),
+        _ => return Ok(Redirect::to("/enrol").into_response()),
     };
     let attempt = match form.attempt() {
         Ok(attempt) => attempt.from_client(&visitor.address.to_string()),
@@ -107,11 +109,17 @@ pub(crate) async fn finish(
     };
     let sealed = service.vault.seal(&user.token_id, &user.secret)?;
     let token = service.vault.token(&user.token_id, &sealed)?;
-    if let Err(error) = service.gate.enrol(&token, &attempt).await {
-        return refuse(&service, visitor, *user, codes, &error);
+    match service.gate.enrol(&token, &attempt).await {
+        // Under an id that was drawn for this session: by this form, which was sent twice, or whose first answer was lost.
+        Ok(_) | Err(EnrolError::AlreadyEnrolled) => {}
+        Err(error) => return refuse(&service, visitor, *user, codes, &error),
     }
     let NewUser { name, password_hash, token_id, .. } = *user;
     add(&service, visitor, User { name, token_id, password_hash, sealed }, &token).await
+}
+
+fn enrolled() -> Response {
+    Redirect::to("/login?done=enrolled").into_response()
 }
 
 fn refuse(
@@ -135,19 +143,21 @@ fn refuse(
     Ok(service.page(visitor, page.with(Some(Message::Failed(text.into())))))
 }
 
-/// The token has a state by now. A row that can't be written leaves that state to nobody, which harms nobody.
+/// The token has a state by now. Where its row can't be written, the same form does that once it can.
 async fn add(
     service: &Service,
     visitor: Visitor,
     user: User,
     token: &Token,
 ) -> Result<Response, RequestError> {
-    let (users, name) = (service.users.clone(), user.name.clone());
+    let (users, name, token_id) = (service.users.clone(), user.name.clone(), user.token_id.clone());
     let added = tokio::task::spawn_blocking(move || users.insert(&user));
-    service.sessions.end(visitor.id);
-    if added.await.map_err(|_| RequestError::Panicked)?? {
-        return Ok(Redirect::to("/login?done=enrolled").into_response());
+    let added = added.await.map_err(|_| RequestError::Panicked)??;
+    if added || service.users.find(&name)?.is_some_and(|user| user.token_id == token_id) {
+        service.sessions.set(visitor.id, Stage::Enrolled);
+        return Ok(enrolled());
     }
+    service.sessions.end(visitor.id);
     // Somebody else was quicker. What can't be removed is in the log.
     let _ = service.gate.remove(token).await;
     let page = pages::enrol(&service.form_token(visitor), name.as_str());

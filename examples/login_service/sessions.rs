@@ -52,6 +52,8 @@ pub(crate) enum Stage {
         user: Box<NewUser>,
         codes: u8,
     },
+    /// Has just created an account. A form that is sent twice is answered twice alike.
+    Enrolled,
     /// Was asked for several consecutive codes. Without a user where the password was wrong, or there is no such user: that looks the
     /// same.
     ShowingCodes {
@@ -144,6 +146,6 @@ impl Sessions {
 const fn length(stage: &Stage) -> SignedDuration {
     match stage {
         Stage::SignedIn(_) => SIGNED_IN,
-        Stage::Enrolling { .. } | Stage::ShowingCodes { .. } => BEGUN,
+        Stage::Enrolling { .. } | Stage::Enrolled | Stage::ShowingCodes { .. } => BEGUN,
     }
 }
