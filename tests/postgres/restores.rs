@@ -129,6 +129,65 @@ fn a_new_server_with_the_old_rows() {
     moved.logs_in(600, &one(590));
 }
 
+/// The service starts on a new server, makes the tables, and has somebody's attempt who is unknown. Then the rows come in: those of
+/// `skewgate_store` can't, as there is one.
+fn rows_of_another_server_in_tables_that_are_new(
+    bring: impl FnOnce(&Postgres, &Postgres),
+    enrol_another: bool,
+) {
+    let (old, new) = (Postgres::start_with(&["wal_level=logical"]), Postgres::start());
+    let (service, _) = service(&old);
+    service.logs_in(10, &one(0));
+    new.psql("CREATE ROLE app LOGIN NOSUPERUSER");
+    let store = Arc::new(connect(patient(), &new.parameters("admin")));
+    let runtime = runtime();
+    assert!(runtime.block_on(store.migrate()).expect("the tables are made"));
+    let gate = Validator::builder(store.clone(), service.time.clone()).build().expect("random bytes");
+    let there = Service { runtime, time: service.time.clone(), gate };
+    let unknown = there.runtime.block_on(there.gate.validate(None, &one(0)));
+    assert!(!unknown.is_accepted());
+    bring(&old, &new);
+    service.logs_in(100, &one(90));
+    if enrol_another {
+        let other = Token::new(TokenId::new("another").expect("a name"), totp());
+        there.runtime.block_on(there.gate.enrol(&other, &one(90))).expect("a right code");
+    }
+    assert_eq!(replaced(&there, &store), Some(Replaced::Restored));
+    assert!(matches!(there.refuses(105, &one(90)).reason(), Reason::StoreReplaced));
+    assert_eq!(replaced(&there, &store), None, "settled");
+    assert!(matches!(there.refuses(106, &one(90)).reason(), Reason::WatermarkAhead { .. } | Reason::Replay));
+    there.logs_in(600, &one(590));
+}
+
+#[test]
+#[ignore = "needs PostgreSQL: ./tests/run"]
+fn a_dump_in_tables_that_are_new() {
+    for enrol_another in [false, true] {
+        let bring = |old: &Postgres, new: &Postgres| {
+            let row = old.psql("SELECT t FROM skewgate.skewgate_token t WHERE id >= ' '");
+            new.psql(&format!(
+                "INSERT INTO skewgate.skewgate_token SELECT ('{row}'::skewgate.skewgate_token).*"
+            ));
+        };
+        rows_of_another_server_in_tables_that_are_new(bring, enrol_another);
+    }
+}
+
+#[test]
+#[ignore = "needs PostgreSQL: ./tests/run"]
+fn rows_replicated_into_tables_that_are_new() {
+    let bring = |old: &Postgres, new: &Postgres| {
+        old.psql("CREATE PUBLICATION moved FOR TABLE skewgate.skewgate_token");
+        let from = old.parameters("admin");
+        new.psql(&format!("CREATE SUBSCRIPTION moved CONNECTION '{from}' PUBLICATION moved"));
+        while new.psql("SELECT count(*) FROM skewgate.skewgate_token WHERE id >= ' '") == "0" {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        new.psql("ALTER SUBSCRIPTION moved DISABLE");
+    };
+    rows_of_another_server_in_tables_that_are_new(bring, false);
+}
+
 /// Everything in it is as it was, the numbers of files included, but for the database's own.
 #[test]
 #[ignore = "needs PostgreSQL: ./tests/run"]

@@ -118,6 +118,11 @@ impl Statements {
     pub(super) fn new(schema: &SchemaName) -> Self {
         let (tokens, store) = (format!("{schema}.skewgate_token"), format!("{schema}.skewgate_store"));
         let file = format!("pg_relation_filepath('{tokens}'::regclass)");
+        // Whether the row of the store was written here and is about these tables. Tokens that came before any was enrolled were restored.
+        let intact = format!(
+            "s.token_file = {file} AND s.written_by = s.xmin::text::bigint AND (s.enrolled OR NOT {})",
+            any_token(&tokens)
+        );
         // Whether the store is what a load saw of it: $first its not_before, then the server and its timeline. Another server may have
         // taken over, or rows may have been restored.
         let as_seen = |server: &str, first: usize| {
@@ -139,14 +144,14 @@ impl Statements {
             load_at_once: format!(
                 "SELECT {TOKEN_COLUMNS}, {}, s.not_before,
                     {SERVER_FOUND_OUT}, s.system_identifier || '/' || s.timeline,
-                    s.token_file = {file} AND s.written_by = s.xmin::text::bigint
+                    {intact}
                 FROM {store} s LEFT JOIN {tokens} t ON t.id = $1 AND t.id = $2 AND t.budget = '' WHERE s.one",
                 BUDGET_COLUMNS.replace("b.", "t.")
             ),
             load: format!(
                 "SELECT {TOKEN_COLUMNS}, {BUDGET_COLUMNS}, s.not_before,
                     {SERVER}, s.system_identifier || '/' || s.timeline,
-                    s.token_file = {file} AND s.written_by = s.xmin::text::bigint
+                    {intact}
                 FROM (SELECT) AS always
                 LEFT JOIN {tokens} t ON t.id = $1 AND t.budget = coalesce(nullif($2, $1), '')
                 LEFT JOIN {tokens} b ON b.id = $2 AND b.budget = ''
@@ -161,17 +166,17 @@ impl Statements {
             ),
             set_not_before: format!(
                 "INSERT INTO {store} AS s
-                    (not_before, system_identifier, timeline, token_file, written_by)
+                    (not_before, system_identifier, timeline, token_file, written_by, enrolled)
                 SELECT $1::bigint, split_part(server, '/', 1)::bigint, split_part(server, '/', 2)::bigint,
-                    {file}, pg_current_xact_id()::xid::text::bigint
+                    {file}, pg_current_xact_id()::xid::text::bigint, true
                 FROM (SELECT {SERVER}) AS now (server)
                 ON CONFLICT (one) DO UPDATE SET not_before = greatest(s.not_before, excluded.not_before),
                     system_identifier = excluded.system_identifier, timeline = excluded.timeline,
-                    token_file = excluded.token_file, written_by = excluded.written_by
+                    token_file = excluded.token_file, written_by = excluded.written_by, enrolled = true
                 RETURNING 0, {DURABILITY}"
             ),
             own: Changes {
-                enrol: enrol_own(&tokens),
+                enrol: enrol_own(&tokens, &store),
                 fail: Write {
                     at_once: Some(FAIL.at_once(&tokens, "true")),
                     in_full: FAIL.on_one_row(&tokens, "true"),
@@ -185,7 +190,7 @@ impl Statements {
                 remove: on_token(&format!("UPDATE {tokens} t SET {NO_TOKEN}"), "true", &tokens),
             },
             shared: Changes {
-                enrol: enrol_shared(&tokens),
+                enrol: enrol_shared(&tokens, &store),
                 fail: Write { at_once: None, in_full: FAIL.on_two_rows(&tokens, "true") },
                 accept: Write { at_once: None, in_full: ACCEPT.on_two_rows(&tokens, &as_seen(SERVER, 13)) },
                 renew,
@@ -265,10 +270,27 @@ const TOKEN_NAMES: &str = "epoch, watermark, nonce, drift_mean, drift_variance, 
 
 const BUDGET_NAMES: &str = "blind_full_at, partial_full_at, failures";
 
-/// The row of this name may be there: the budget of a token that was removed, or of others.
-fn enrol_own(tokens: &str) -> String {
+/// Whether there is a token, or the budget of one: their names begin with no control character, as those do that stand in for unknown
+/// ones.
+fn any_token(tokens: &str) -> String {
+    format!("EXISTS (SELECT FROM {tokens} WHERE id >= ' ')")
+}
+
+/// From the first enrolment on there may be tokens. Not where there are some already, which nobody has enrolled here: the next load has to
+/// find that out.
+fn first_enrolment(tokens: &str, store: &str) -> String {
     format!(
-        "WITH w AS (
+        "first AS (UPDATE {store} s SET enrolled = true, written_by = pg_current_xact_id()::xid::text::bigint
+            WHERE s.one AND NOT s.enrolled AND $1 >= ' ' AND NOT {})",
+        any_token(tokens)
+    )
+}
+
+/// The row of this name may be there: the budget of a token that was removed, or of others.
+fn enrol_own(tokens: &str, store: &str) -> String {
+    let first = first_enrolment(tokens, store);
+    format!(
+        "WITH {first}, w AS (
             INSERT INTO {tokens} AS t (id, {TOKEN_NAMES}, {BUDGET_NAMES}) VALUES ($1, {NEW_TOKEN}, {NEW_BUDGET})
             ON CONFLICT (id, budget) DO UPDATE SET ({TOKEN_NAMES}) = ROW({NEW_TOKEN})
             WHERE t.epoch IS NULL AND t.id = $2 RETURNING 1)
@@ -276,9 +298,10 @@ fn enrol_own(tokens: &str) -> String {
     )
 }
 
-fn enrol_shared(tokens: &str) -> String {
+fn enrol_shared(tokens: &str, store: &str) -> String {
+    let first = first_enrolment(tokens, store);
     format!(
-        "WITH w AS (
+        "WITH {first}, w AS (
             INSERT INTO {tokens} (id, budget, {TOKEN_NAMES}) VALUES ($1, $2, {NEW_TOKEN})
             ON CONFLICT (id, budget) DO NOTHING RETURNING 1),
         b AS (

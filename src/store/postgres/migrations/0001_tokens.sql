@@ -57,7 +57,8 @@ CREATE TABLE skewgate_store (
     system_identifier bigint NOT NULL,
     timeline          bigint NOT NULL,
     token_file        text COLLATE "C" NOT NULL,
-    written_by        bigint NOT NULL
+    written_by        bigint NOT NULL,
+    enrolled          boolean NOT NULL DEFAULT false
 );
 
 COMMENT ON TABLE skewgate_store IS
@@ -68,6 +69,7 @@ COMMENT ON COLUMN skewgate_store.system_identifier IS 'Of pg_control_system() wh
 COMMENT ON COLUMN skewgate_store.timeline IS 'The timeline that this row was written on';
 COMMENT ON COLUMN skewgate_store.token_file IS 'pg_relation_filepath() of skewgate_token when this row was written';
 COMMENT ON COLUMN skewgate_store.written_by IS 'The transaction that wrote this row: its xmin, unless it was copied here';
+COMMENT ON COLUMN skewgate_store.enrolled IS 'Whether a token was ever enrolled here. Where there are tokens and none was, they were restored';
 
 -- The tables are new: this is what they are.
 INSERT INTO skewgate_store (system_identifier, timeline, token_file, written_by)
