@@ -54,7 +54,6 @@ impl<'a> Reader<'a> {
     }
 
     /// So many bytes.
-    #[cfg(feature = "ntp")]
     pub(crate) fn slice(&mut self, length: usize) -> Result<&'a [u8], Malformed> {
         let end = self.at.checked_add(length).ok_or(Malformed::TooShort)?;
         let taken = self.bytes.get(self.at..end).ok_or(Malformed::TooShort)?;

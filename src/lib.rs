@@ -100,7 +100,6 @@ mod database;
 pub mod event;
 #[cfg(feature = "ntp")]
 pub mod fleet;
-mod hash;
 #[cfg(feature = "ntp")]
 pub mod monitor;
 #[cfg(feature = "ntp")]

@@ -1,10 +1,8 @@
 //! Random numbers that tell exchanges apart, and the table of those that are waited for.
 
 use std::collections::HashMap;
-use std::hash::BuildHasherDefault;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::io;
-
-use crate::hash::AsItIs;
 
 /// How many are drawn at a time.
 const DRAWN: usize = 32;
@@ -41,6 +39,27 @@ impl Nonces {
 /// What is known by its nonce: 64 random bits that nobody else chose. Others can only look up, which puts nothing
 /// into the table, so they can't make it slow.
 pub(super) type ByNonce<T> = HashMap<u64, T, BuildHasherDefault<AsItIs>>;
+
+/// A nonce is its own hash.
+#[derive(Default)]
+pub(super) struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = self.0.rotate_left(8) ^ hash;
+    }
+
+    /// For other keys: they have no place here, and are told apart all the same.
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(byte);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
 
 #[cfg(test)]
 mod tests {

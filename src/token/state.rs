@@ -56,12 +56,7 @@ impl TokenId {
         Self::named(&format!("\u{1}unknown {number}"))
     }
 
-    /// True for the rows that stand in for unknown tokens: a store doesn't show them.
-    pub(crate) fn is_stand_in(&self) -> bool {
-        Self::is_stand_in_name(self.text.as_bytes())
-    }
-
-    /// The same for a name as a store keeps it.
+    /// True for the name, as a store keeps it, of a row that stands in for unknown tokens: a store doesn't show them.
     pub(crate) const fn is_stand_in_name(name: &[u8]) -> bool {
         matches!(name, [1, ..])
     }

@@ -1,7 +1,7 @@
 use super::*;
 use crate::block_on;
 use crate::time::SignedDuration;
-use crate::token::Drift;
+use crate::token::{Budget, Drift, TokenId, TokenState};
 
 const NOW: Timestamp = Timestamp::from_unix_nanos(1_780_000_000_000_000_000);
 
