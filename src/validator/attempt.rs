@@ -73,8 +73,8 @@ impl Attempt {
     /// Says which client shows it: an address, a session. Anything that tells one client from another will do, but a
     /// client must not be able to choose it.
     ///
-    /// One client's attempts take at most half of the places in which attempts on a token wait for their turn; those
-    /// that don't say count as one client's. The rest are told [`Reason::Busy`](super::Reason::Busy).
+    /// Four of one client's attempts on a token may wait for their turn, behind one that has it; 256 of those that don't say; 512 in
+    /// all. The rest are told [`Reason::Busy`](super::Reason::Busy).
     #[must_use]
     pub fn from_client(mut self, client: &str) -> Self {
         self.client = Some(client.into());

@@ -14,13 +14,15 @@ use crate::sync::{Mutex, MutexGuard};
 use crate::time::RawInstant;
 use crate::token::TokenId;
 
-/// How many attempts may wait for one token besides the one that has its turn. A person has one or two under way;
-/// more is a flood, which should not hold connections open.
-const WAITING: usize = 8;
+/// How many attempts may wait for one token besides the one that has its turn. A person has one or two under way; these are so many that
+/// it takes a flood from more than a hundred places at once to keep its owner out. It would not hold more connections open than that.
+const WAITING: usize = 512;
 
-/// How many of them may be one client's: a flood from one place leaves room for the owner. Attempts that don't say which
-/// client shows them count as one client's.
-const WAITING_OF_ONE: usize = WAITING / 2;
+/// How many of them may be one client's: a flood from one place leaves room for the owner, who waits for no more of it.
+const WAITING_OF_ONE: usize = 4;
+
+/// How many of them may be of no client that has a name: among those is the owner, where the caller names none.
+const WAITING_UNNAMED: usize = WAITING / 2;
 
 /// Enough that attempts on different tokens seldom meet at one lock, or at one that another core was the last to use; 64 KiB of them.
 const LANES: usize = if cfg!(shuttle) { 16 } else { 512 };
@@ -72,6 +74,7 @@ impl Turns {
     /// Takes a place at the end of the token's queue; `None` where the queue is full, or has as many of this client's
     /// attempts waiting as it may have.
     pub(super) fn queue(&self, id: &TokenId, client: Option<&str>) -> Option<Turn<'_>> {
+        let most = if client.is_some() { WAITING_OF_ONE } else { WAITING_UNNAMED };
         let client = client.map_or(0, |client| self.hasher.hash_one(client));
         let token = id.name_hash();
         let place = |number| Place { number, client, waker: None };
@@ -84,7 +87,7 @@ impl Turns {
             return Some(turn(0, true));
         };
         let own = queue.waiting.iter().filter(|place| place.client == client).count();
-        if queue.waiting.len() >= WAITING || own >= WAITING_OF_ONE {
+        if queue.waiting.len() >= WAITING || own >= most {
             return None;
         }
         let number = queue.next;
@@ -206,11 +209,11 @@ mod tests {
     }
 
     #[test]
-    fn the_queue_is_short_and_each_token_has_its_own() {
+    fn the_queue_ends_and_each_token_has_its_own() {
         let (turns, a, b) = (Turns::new(), id("a"), id("b"));
-        let clients = ["x", "y", "z"];
-        let held: Vec<_> = (0..=WAITING).map(|at| turns.queue(&a, Some(clients[at % 3])).unwrap()).collect();
-        for client in clients.map(Some).into_iter().chain([None, Some("w")]) {
+        let client = |at: usize| format!("client {}", at / 3);
+        let held: Vec<_> = (0..=WAITING).map(|at| turns.queue(&a, Some(&client(at))).unwrap()).collect();
+        for client in [Some("client 0"), Some("another"), None] {
             assert!(turns.queue(&a, client).is_none());
         }
         assert!(turns.queue(&b, None).is_some());
@@ -219,11 +222,15 @@ mod tests {
     }
 
     #[test]
-    fn one_client_can_take_half_of_the_waiting_places() {
-        for (flood, owner) in [(Some("flood"), Some("owner")), (None, Some("owner")), (Some("flood"), None)] {
+    fn one_client_has_few_of_the_waiting_places() {
+        for (flood, owner, places) in [
+            (Some("flood"), Some("owner"), WAITING_OF_ONE),
+            (None, Some("owner"), WAITING_UNNAMED),
+            (Some("flood"), None, WAITING_OF_ONE),
+        ] {
             let (turns, a) = (Turns::new(), id("a"));
             let held: Vec<_> = std::iter::from_fn(|| turns.queue(&a, flood)).collect();
-            assert_eq!(held.len(), 1 + WAITING_OF_ONE, "one has the turn, the others wait");
+            assert_eq!(held.len(), 1 + places, "one has the turn, the others wait");
             assert!(turns.queue(&a, owner).is_some());
             drop(held);
             assert!(turns.queue(&a, flood).is_some());

@@ -51,16 +51,22 @@ fn is_wrong(verdict: &Verdict) -> bool {
     matches!(verdict, Verdict::Refused(refused) if matches!(refused.reason(), Reason::Wrong))
 }
 
-/// However many guess at a token, on all nodes: its owner does once what he is told, and is in.
+/// However many guess at a token, on all nodes, from one place, from many, or from who knows where: its owner does once what he is told,
+/// and is in.
 pub(crate) async fn an_owner_gets_in_within_two_tries_through_a_flood(place: Arc<dyn Place>) {
     const WRONG: i64 = 256;
     let site = Site::on(handles(&*place).await);
-    for round in 0..6 {
+    for round in 0..9 {
         let token = site.enrol(&format!("owner {round}")).await;
+        let from = |attempt: Attempt, number: i64| match round / 3 {
+            0 => attempt.from_client(if number == WRONG { "owner" } else { "flood" }),
+            1 => attempt.from_client(&format!("192.0.2.{number}")),
+            _ => attempt,
+        };
         let flood: Vec<_> = (0..WRONG)
             .zip(site.gates.iter().cycle().cloned())
             .map(|(number, gate)| {
-                let (token, wrong) = (token.clone(), site.shown(&token, 5_000 + number).from_client("flood"));
+                let (token, wrong) = (token.clone(), from(site.shown(&token, 5_000 + number), number));
                 tokio::spawn(async move { gate.validate(Some(&token), &wrong).await })
             })
             .collect();
@@ -71,7 +77,7 @@ pub(crate) async fn an_owner_gets_in_within_two_tries_through_a_flood(place: Arc
         let (gate, mut attempt) = (site.gates.last().unwrap(), site.shown(&token, 0));
         let mut answers = Vec::new();
         for _ in 0..2 {
-            let verdict = gate.validate(Some(&token), &attempt.clone().from_client("owner")).await;
+            let verdict = gate.validate(Some(&token), &from(attempt.clone(), WRONG)).await;
             answers.push(says(&verdict));
             match verdict {
                 Verdict::Accepted(_) => break,

@@ -378,7 +378,7 @@ fn a_dropped_attempt_leaves_no_acceptance_without_its_write() {
 fn one_attempt_at_a_time_then_a_short_queue_then_busy() {
     let service = scripted();
     service.store.set(Op::Load, Fault::Slow);
-    let (token, attempt) = (token(), wrong());
+    let (token, attempt) = (token(), wrong().from_client("192.0.2.7"));
     let mut context = Context::from_waker(Waker::noop());
     let mut waiting: Vec<_> =
         (0..5).map(|_| Box::pin(service.gate.validate(Some(&token), &attempt))).collect();
@@ -403,7 +403,7 @@ fn unknown_users_are_busy_like_known_ones() {
     let from = |client: Option<&str>| client.map_or_else(wrong, |client| wrong().from_client(client));
     let mut context = Context::from_waker(Waker::noop());
     for (token, client, waiting) in
-        [(Some(&token), Some("a"), 5), (None, Some("a"), 5), (Some(&token), None, 5), (None, None, 20)]
+        [(Some(&token), Some("a"), 5), (None, Some("a"), 5), (Some(&token), None, 20), (None, None, 20)]
     {
         let attempt = from(client);
         let mut held: Vec<_> = (0..20).map(|_| Box::pin(service.gate.validate(token, &attempt))).collect();
