@@ -62,6 +62,7 @@ impl<'a> Reader<'a> {
     }
 
     /// What [`put`] has written.
+    #[inline]
     pub(crate) fn integer(&mut self) -> Result<u64, Malformed> {
         let begin = self.at;
         let mut value = 0;

@@ -1,11 +1,11 @@
 //! Rows as bytes, one after the other: half of what they take as values in a table of names.
 //!
 //! An entry is the name of an account, the name of a token on its budget or nothing where it is the account's own row, and the
-//! [row](crate::store::row), each behind its length.
+//! [row](crate::store::row), each behind its length in one byte: no name and no row is longer than 255.
 
 use std::ops::Range;
 
-use crate::bytes::{Malformed, Reader, put};
+use crate::bytes::{Malformed, Reader};
 use crate::store::{Change, Record, Row, Seen, StoreError, Written, row};
 use crate::token::{TokenId, TokenKey};
 
@@ -17,7 +17,8 @@ pub(super) struct Entries(Box<[u8]>);
 
 struct Entry<'a> {
     account: &'a [u8],
-    token: &'a [u8],
+    /// `None`: the account's own row.
+    token: Option<&'a [u8]>,
     row: &'a [u8],
     /// Where all of that is.
     range: Range<usize>,
@@ -29,11 +30,11 @@ impl Entries {
     }
 
     pub(super) fn row(&self, key: &TokenKey) -> Result<Row, StoreError> {
-        let account = self.kept(name(key.budget()), &[])?;
+        let account = self.kept(name(key.budget()), None)?;
         if key.owns_budget() {
             return Ok(account);
         }
-        Ok(Row { budget: account.budget, ..self.kept(name(key.budget()), name(key.token()))? })
+        Ok(Row { budget: account.budget, ..self.kept(name(key.budget()), Some(name(key.token())))? })
     }
 
     pub(super) fn change(
@@ -48,16 +49,16 @@ impl Entries {
         let account = name(key.budget());
         if key.owns_budget() {
             if after != before {
-                self.keep(account, &[], after);
+                self.keep(account, None, after);
             }
             return Ok(written);
         }
         if after.token != before.token {
-            self.keep(account, name(key.token()), Row { budget: None, ..after });
+            self.keep(account, Some(name(key.token())), Row { budget: None, ..after });
         }
         if after.budget != before.budget {
-            let own = self.kept(account, &[])?;
-            self.keep(account, &[], Row { budget: after.budget, ..own });
+            let own = self.kept(account, None)?;
+            self.keep(account, None, Row { budget: after.budget, ..own });
         }
         Ok(written)
     }
@@ -67,7 +68,7 @@ impl Entries {
         let mut records = Vec::new();
         for entry in self.entries().filter(|entry| !TokenId::is_stand_in_name(entry.account)) {
             let budget = id(entry.account)?;
-            let token = if entry.token.is_empty() { budget.clone() } else { id(entry.token)? };
+            let token = entry.token.map_or_else(|| Ok(budget.clone()), id)?;
             let key = TokenKey::new(token, budget);
             if let Row { token: Some(state), budget: Some(budget) } = self.row(&key)? {
                 records.push(Record { key, state, budget });
@@ -81,16 +82,16 @@ impl Entries {
         std::iter::from_fn(move || next(&mut rest).ok())
     }
 
-    fn find(&self, account: &[u8], token: &[u8]) -> Option<Entry<'_>> {
+    fn find(&self, account: &[u8], token: Option<&[u8]>) -> Option<Entry<'_>> {
         self.entries().find(|entry| entry.account == account && entry.token == token)
     }
 
-    fn kept(&self, account: &[u8], token: &[u8]) -> Result<Row, StoreError> {
+    fn kept(&self, account: &[u8], token: Option<&[u8]>) -> Result<Row, StoreError> {
         let entry = self.find(account, token);
         entry.map_or(Ok(Row::default()), |entry| row::decode(entry.row)).map_err(corrupt)
     }
 
-    fn keep(&mut self, account: &[u8], token: &[u8], row: Row) {
+    fn keep(&mut self, account: &[u8], token: Option<&[u8]>, row: Row) {
         let bytes = if row == Row::default() { Vec::new() } else { row::encode(&row) };
         let place = self.find(account, token).map(|entry| (entry.range, entry.row.len()));
         let range = match place {
@@ -101,13 +102,15 @@ impl Entries {
             Some((range, _)) => range,
             None => self.0.len()..self.0.len(),
         };
-        // Exactly as much as is kept, for names that aren't very long: what is given back later leaves gaps.
+        let token = token.unwrap_or_default();
+        // Exactly as much as is kept: what is given back later leaves gaps.
         let parts = account.len() + token.len() + bytes.len() + 3;
         let mut all = Vec::with_capacity(self.0.len() - range.len() + parts);
         all.extend(&self.0[..range.start]);
         if !bytes.is_empty() {
             for part in [account, token, &bytes] {
-                put(&mut all, part.len() as u64);
+                let [length, ..] = part.len().to_le_bytes();
+                all.push(length);
                 all.extend(part);
             }
         }
@@ -119,11 +122,9 @@ impl Entries {
 /// An error where there is none.
 fn next<'a>(rest: &mut Reader<'a>) -> Result<Entry<'a>, Malformed> {
     let start = rest.at;
-    let mut part = || {
-        let length = rest.integer()?;
-        rest.slice(usize::try_from(length).map_err(|_| Malformed::TooShort)?)
-    };
+    let mut part = || rest.take().and_then(|[length]| rest.slice(usize::from(length)));
     let (account, token, row) = (part()?, part()?, part()?);
+    let token = Some(token).filter(|name| !name.is_empty());
     Ok(Entry { account, token, row, range: start..rest.at })
 }
 
