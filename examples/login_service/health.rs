@@ -22,6 +22,9 @@ pub(crate) async fn healthz(State(service): State<Arc<Service>>) -> Response {
     if let Err(error) = &store {
         reasons.push(json!({ "part": "store", "why": error.to_string() }));
     }
+    if let Err(error) = service.users.probe() {
+        reasons.push(json!({ "part": "users", "why": error.to_string() }));
+    }
     let nanos = |now: &TimeInterval| u64::try_from(now.half_width().as_nanos()).unwrap_or(u64::MAX);
     let measured = report.measured.as_ref();
     let body = json!({

@@ -83,6 +83,12 @@ impl Users {
         Ok(Self(Arc::new(database)))
     }
 
+    /// An error where it can't be read.
+    pub(crate) fn probe(&self) -> Result<(), UsersError> {
+        self.0.begin_read()?.open_table(USERS)?.first()?;
+        Ok(())
+    }
+
     /// Reads pages that are mostly cached: quick enough for a task's thread.
     pub(crate) fn find(&self, name: &UserName) -> Result<Option<User>, UsersError> {
         let read = self.0.begin_read()?;
