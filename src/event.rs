@@ -29,7 +29,7 @@
 //! | `enrolled` | INFO | a token has a state now | **ignore**; alert where the service has no record of why |
 //! | `resynchronised` | INFO | consecutive codes taught where a token's clock is; nobody was let in | **count**; alert where the same token comes back within a week: somebody learns its clock, or it is broken |
 //! | `renewed` | INFO | a token has other digits or another period now | **ignore** |
-//! | `reset` | WARN | an administrator gave a token its whole budget back | **count** by administrator; alert where nobody asked for it: it gives a guesser a whole budget |
+//! | `reset` | WARN | an administrator gave a token its whole budget back | **count** by token; alert where nobody asked for it: it gives a guesser a whole budget |
 //! | `removed` | WARN | an administrator made the store forget a token | **ignore**; alert on many in a short time |
 //! | `restored` | WARN | an administrator said that the store's rows may be old, or imported a backup: codes of until now are dead | **alert**, unless a restore is going on: nobody gets in for five minutes |
 //! | `wrong` | WARN | no code fitted, or not all of several; it was paid for | **count** by token and by client; alert where `price_total_e15` grows ten times as fast as in a usual week |
@@ -53,6 +53,7 @@
 
 use std::time::Duration;
 
+use crate::text::misleads;
 use crate::time::Timestamp;
 use crate::token::{Odds, TokenId};
 
@@ -184,11 +185,6 @@ const MOST_CLIENT_CHARACTERS: usize = 255;
 
 /// What a caller calls a client, so that it can't forge a line of a log: callers take it from headers, too.
 pub(crate) fn printable(client: &str) -> Box<str> {
-    // A line separator, a paragraph separator, and what turns the direction of writing: no control characters to
-    // Unicode, and yet a viewer may show another line than the one that was written.
-    let misleads = |character: char| {
-        character.is_control() || matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
     let replaced = |character| if misleads(character) { char::REPLACEMENT_CHARACTER } else { character };
     client.chars().take(MOST_CLIENT_CHARACTERS).map(replaced).collect::<String>().into()
 }

@@ -110,6 +110,7 @@ pub mod otp;
 pub mod seal;
 pub mod store;
 mod sync;
+mod text;
 pub mod time;
 pub mod token;
 pub mod validator;

@@ -5,10 +5,11 @@ use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use std::sync::{Arc, LazyLock};
 
 use crate::otp::{TimeStep, Totp};
+use crate::text::misleads;
 
 use super::Drift;
 
-/// The caller's name for a token: opaque text, 1 to 255 bytes without control characters. Cheap to clone.
+/// The caller's name for a token: opaque text, 1 to 255 bytes without control characters and their like. Cheap to clone.
 ///
 /// It appears in events and as the key in stores, so it must not be a secret; a row number or a UUID of the user
 /// table is right. A token that is replaced gets a new one: its state must not be the old token's.
@@ -36,8 +37,8 @@ impl TokenId {
     ///
     /// # Errors
     ///
-    /// [`TokenIdError`] where it is empty, too long, or has a control character: those would let a name forge a
-    /// line of a log.
+    /// [`TokenIdError`] where it is empty, too long, or has a control character, a line separator, or what turns the direction of
+    /// writing: those would let a name forge a line of a log.
     pub fn new(text: &str) -> Result<Self, TokenIdError> {
         if text.is_empty() {
             return Err(TokenIdError::Empty);
@@ -45,7 +46,7 @@ impl TokenId {
         if text.len() > Self::MAX_BYTES {
             return Err(TokenIdError::TooLong { bytes: text.len() });
         }
-        match text.char_indices().find(|(_, character)| character.is_control()) {
+        match text.char_indices().find(|(_, character)| misleads(*character)) {
             Some((at, _)) => Err(TokenIdError::ControlCharacter { at }),
             None => Ok(Self::named(text)),
         }
@@ -130,8 +131,10 @@ pub enum TokenIdError {
         /// How many bytes it has.
         bytes: usize,
     },
-    /// It has a control character.
-    #[error("a token id can't have a control character (there is one at byte {at}): use printable text")]
+    /// It has a control character, a line separator, or one that turns the direction of writing.
+    #[error(
+        "a token id can't have a character that changes how a line is shown (there is one at byte {at}): use printable text"
+    )]
     ControlCharacter {
         /// At which byte the first one is.
         at: usize,
@@ -274,7 +277,11 @@ mod tests {
     fn ids_are_bounded_printable_text() {
         assert_eq!(TokenId::new(""), Err(TokenIdError::Empty));
         assert_eq!(TokenId::new(&"x".repeat(256)), Err(TokenIdError::TooLong { bytes: 256 }));
-        assert_eq!(TokenId::new("a\u{85}b"), Err(TokenIdError::ControlCharacter { at: 1 }));
+        for misleads in ['\u{85}', '\u{2028}', '\u{202e}', '\u{2066}'] {
+            let text = format!("a{misleads}b");
+            assert_eq!(TokenId::new(&text), Err(TokenIdError::ControlCharacter { at: 1 }), "{misleads:?}");
+        }
+        assert!(TokenId::new("Größe zoë/☎").is_ok());
         assert!(TokenId::new(&"x".repeat(255)).is_ok());
     }
 

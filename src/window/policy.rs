@@ -86,13 +86,13 @@ impl WindowPolicy {
     }
 
     /// For consoles of administrators, whose owners use them daily with phones that set their own clocks: fewer codes at a time,
-    /// and none that is older than a minute and a quarter.
+    /// and no single one that is older than a minute and a quarter.
     ///
     /// - `entry_delay` 30 s: one in 70 takes longer. In a simulation 0.22 % of administrators' right codes are refused at
     ///   2.2 codes accepted on average; by default 0.08 % at 2.5.
     /// - `max_code_age` 75 s and `max_steps` 5: a token that is known to ±10 s and one that isn't fit, one that wasn't seen for
     ///   two weeks and is off needs two codes. Of a mixed population 0.9 % of right codes are refused.
-    /// - `max_steps_consecutive` 9: two codes reach two minutes either way.
+    /// - `max_steps_consecutive` 9: two codes reach two minutes either way, and live four and a half at the most.
     /// - All else is the default's.
     #[must_use]
     pub fn strict() -> Self {
@@ -130,12 +130,13 @@ impl WindowPolicy {
     }
 
     /// For services that must state how long a code lives (SP 800-63B: a defined lifetime, for the drift of clocks, the delay
-    /// of networks and the entry of the code): two minutes.
+    /// of networks and the entry of the code): two minutes, and three and a half where two consecutive ones are shown.
     ///
-    /// - `max_code_age` 90 s: with the 30 s of its step, no centre accepts a code for longer than two minutes. A token that is known
+    /// - `max_code_age` 90 s: with the 30 s of its step, no centre accepts a single code for longer than two minutes. A token that is known
     ///   to be wrong has two: its codes are also accepted when a right clock shows them, for 35 s.
     /// - `max_steps` 6: two centres of at most four steps each, of which 90 s leave no more than that as a rule.
-    /// - `max_steps_consecutive` 7: two codes live hardly longer than one.
+    /// - `max_steps_consecutive` 7: two codes live for seven steps at the most. Fewer would leave a token that wasn't seen for weeks nothing but
+    ///   resynchronisation.
     /// - All else is the default's.
     ///
     /// In a simulation of a mixed population 0.33 % of right codes are refused at 2.8 codes accepted on average, 0.07 % of

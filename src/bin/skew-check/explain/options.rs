@@ -138,7 +138,7 @@ pub(crate) enum Preset {
     Strict,
     /// Hardware tokens that are seldom used.
     HardwareTokens,
-    /// NIST SP 800-63B: codes live two minutes, at most 100 failures in a row.
+    /// NIST SP 800-63B: single codes live two minutes, at most 100 failures in a row.
     Nist,
 }
 
