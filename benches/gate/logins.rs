@@ -126,3 +126,45 @@ impl Still {
         self.0.now().expect("a simulated time is known").midpoint()
     }
 }
+
+/// Logins in turns with a bare loop.
+#[allow(dead_code, reason = "groups with features use it")]
+#[derive(Default)]
+pub(crate) struct Beside {
+    moments: Vec<Instant>,
+    /// In microseconds, of one each.
+    logins: Vec<f64>,
+    bare: Vec<f64>,
+}
+
+#[allow(dead_code, reason = "groups with features use it")]
+#[expect(clippy::disallowed_methods, reason = "a benchmark looks at the clock")]
+impl Beside {
+    /// The logins begin.
+    pub(crate) fn turn(&mut self) {
+        self.moments = vec![Instant::now()];
+    }
+
+    /// The bare loop begins.
+    pub(crate) fn other_half(&mut self) {
+        self.moments.push(Instant::now());
+    }
+
+    /// There were so many of both.
+    pub(crate) fn end(&mut self, count: u32) {
+        let micros = |span: Duration| span.as_secs_f64() * 1e6 / f64::from(count);
+        if let [begin, middle] = self.moments[..] {
+            self.logins.push(micros(middle - begin));
+            self.bare.push(micros(middle.elapsed()));
+        }
+    }
+}
+
+impl std::fmt::Display for Beside {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let ratios = self.logins.iter().zip(&self.bare).map(|(login, bare)| bare / login).collect();
+        let (logins, bare) = (spread(self.logins.clone(), " µs"), spread(self.bare.clone(), " µs"));
+        let (turns, ratios) = (self.logins.len(), spread(ratios, ""));
+        write!(f, "a login {logins}, bare {bare}, rate {ratios} of the bare one, {turns} turns")
+    }
+}
