@@ -291,3 +291,46 @@ fn a_store_may_be_dropped_by_whom_its_answer_wakes() {
         std::thread::yield_now();
     }
 }
+
+/// What the documents say: such a file can't know it, so whoever puts it back says so.
+#[test]
+fn after_an_old_file_was_put_back_and_that_was_said_no_used_code_is_let_in() {
+    use crate::otp::{Secret, Totp};
+    use crate::time::TimeInterval;
+    use crate::time::sim::SimTime;
+    use crate::token::Token;
+    use crate::validator::{Attempt, Reason, Validator, Verdict};
+
+    let (directory, path) = place();
+    let backup = directory.path().join("backup.redb");
+    let time = Arc::new(SimTime::new(TimeInterval::around(NOW, Duration::from_millis(10))));
+    let gate = || {
+        let store = Arc::new(EmbeddedStore::open(&path).unwrap());
+        Validator::builder(store, time.clone()).build().unwrap()
+    };
+    let totp = Totp::builder(&Secret::from_bytes(b"12345678901234567890").unwrap()).build().unwrap();
+    let token = Token::new(TokenId::new("ada").unwrap(), totp.clone());
+    let shown = |later: i64| {
+        Attempt::one(totp.code_at(totp.step_at(NOW + SignedDuration::from_secs(later)).unwrap()))
+    };
+    block_on(gate().enrol(&token, &shown(0))).unwrap();
+    fs::copy(&path, &backup).unwrap();
+    time.advance(Duration::from_secs(60));
+    assert!(block_on(gate().validate(Some(&token), &shown(60))).is_accepted());
+
+    for said in [false, true] {
+        fs::copy(&backup, &path).unwrap();
+        let gate = gate();
+        if said {
+            block_on(gate.restored()).unwrap();
+        }
+        match block_on(gate.validate(Some(&token), &shown(60))) {
+            Verdict::Accepted(_) => assert!(!said, "a used code"),
+            Verdict::Refused(refused) => {
+                assert!(said && matches!(refused.reason(), Reason::WatermarkAhead { .. }), "{refused:?}");
+            }
+        }
+    }
+    time.advance(Duration::from_secs(400));
+    assert!(block_on(gate().validate(Some(&token), &shown(460))).is_accepted());
+}

@@ -32,6 +32,35 @@ fn failures_in_a_row_lock_until_an_administrator_resets() {
     assert!(service.show(&one(400 * 86_400)).is_accepted());
 }
 
+/// The preset itself. Single codes are throttled long before; pairs, and those who wait, get there all the same, and no further.
+#[test]
+fn the_policy_of_nist_locks_after_100_failures() {
+    let mut service = Service::enrolled(Scripted::default());
+    service.gate = Validator::builder(service.store.clone(), service.time.clone())
+        .policy(Policy::nist())
+        .build()
+        .unwrap();
+    let pair = Attempt::parse_consecutive(&["000000", "000000"]).unwrap();
+    let (mut second, mut failures) = (10, 0);
+    while failures < 100 {
+        second += 3_600;
+        service.set(second);
+        for attempt in [wrong(), pair.clone()] {
+            match service.refusal(&attempt).reason() {
+                Reason::Wrong => failures += 1,
+                Reason::ConsecutiveCodesNeeded { .. } => {}
+                other => panic!("after {failures}: {other:?}"),
+            }
+        }
+    }
+    assert_eq!(failures, 100, "each hour at least one and at most two");
+    for attempt in [one(second), two(second), wrong()] {
+        assert!(matches!(service.refusal(&attempt).reason(), Reason::Locked { failures: 100 }));
+    }
+    block_on(service.gate.reset(&token())).unwrap();
+    assert!(service.show(&one(second)).is_accepted());
+}
+
 #[test]
 fn a_success_ends_the_row() {
     let service = limited(3);
