@@ -21,6 +21,7 @@ const USAGE: &str = "population [--seed N] [--json] [--svg FILE] [--users N] [--
 
 struct Arguments {
     study: Study,
+    help: bool,
     json: bool,
     svg: Option<String>,
 }
@@ -28,7 +29,7 @@ struct Arguments {
 impl Arguments {
     fn parse(mut words: impl Iterator<Item = String>) -> Result<Self, String> {
         let study = Study { seed: 1, users: 100_000, years: 100, drawn_years: 2_000 };
-        let mut arguments = Self { study, json: false, svg: None };
+        let mut arguments = Self { study, help: false, json: false, svg: None };
         while let Some(option) = words.next() {
             let mut value = || words.next().ok_or_else(|| format!("{option} needs a value"));
             let number = |word: String| {
@@ -42,6 +43,7 @@ impl Arguments {
                     (arguments.study.drawn_years, arguments.study.years) =
                         (years, years.div_ceil(20).max(20));
                 }
+                "--help" => arguments.help = true,
                 "--json" => arguments.json = true,
                 "--svg" => arguments.svg = Some(value()?),
                 _ => return Err(format!("there is no option {option}")),
@@ -62,6 +64,10 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    if arguments.help {
+        println!("{USAGE}");
+        return ExitCode::SUCCESS;
+    }
     match run(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
