@@ -43,6 +43,17 @@ impl Standing {
         let Loaded { row, not_before, .. } = *loaded;
         Some(Self { token: row.token?, budget: row.budget?, not_before })
     }
+
+    /// The newest dead step: the token's watermark, or what is dead since the store was restored, whichever is newer.
+    #[must_use]
+    pub fn newest_dead(&self, policy: &Policy, totp: &Totp) -> Option<TimeStep> {
+        let (window, drift) = (policy.window(), &self.token.drift);
+        let restored = self
+            .not_before
+            .and_then(|moment| Window::newest_until(window, totp.period(), totp.t0(), moment, drift));
+        // `None` is less than every step.
+        self.token.watermark.max(restored)
+    }
 }
 
 /// What consecutive codes are shown for.
@@ -67,7 +78,7 @@ pub struct Admission<'p> {
 struct Case<'p> {
     epoch: u64,
     drift: Drift,
-    /// The token's watermark, or what is dead since the store was restored, whichever is newer.
+    /// The newest dead step, whatever it is dead by.
     watermark: Option<TimeStep>,
     /// As full as it may be believed to be.
     budget: Budget,
@@ -144,16 +155,12 @@ pub fn admit<'p>(
         }
     }
     let (period, t0) = (totp.period(), totp.t0());
-    let dead = standing
-        .not_before
-        .and_then(|moment| Window::newest_until(policy.window(), period, t0, moment, &standing.token.drift));
     // What was paid before a restore may be forgotten.
     let restored = standing.not_before.map(Budget::nearly_empty);
     let case = Case {
         epoch: standing.token.epoch,
         drift: standing.token.drift,
-        // `None` is less than every step.
-        watermark: standing.token.watermark.max(dead),
+        watermark: standing.newest_dead(policy, totp),
         budget: restored.map_or(standing.budget, |restored| standing.budget.emptier(restored)),
         restored,
         policy,

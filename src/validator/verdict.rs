@@ -255,8 +255,9 @@ impl Reason {
         }
     }
 
-    /// What to do, where the reason alone decides it.
-    pub(super) fn advice(&self) -> Advice {
+    /// What the user should do, where the reason alone decides it: what a [`Refused`] says may depend on more.
+    #[must_use]
+    pub fn advice(&self) -> Advice {
         match *self {
             Self::Wrong | Self::StoreReplaced => Advice::TryAgain,
             Self::Replay => Advice::WaitForNextCode,
