@@ -92,17 +92,7 @@ pub(crate) fn advice(finding: &Finding) -> String {
              further off than this one: its event log says which"
             .into(),
         Cause::TimeUnknown(_) => "see `skew-check probe`, and name more sources".into(),
-        Cause::NotAdmitted(reason) => match reason {
-            Reason::ClockUntrusted(_) => "see `skew-check probe`: the validator needs better time sources".into(),
-            Reason::Throttled { .. } => "wait; or find out who guesses, then have an administrator reset the token".into(),
-            Reason::ConsecutiveCodesNeeded { count } => {
-                format!("have the user type {count} codes, one after the other")
-            }
-            Reason::Locked { .. } | Reason::BudgetAhead { .. } | Reason::WatermarkAhead { .. } => {
-                "authenticate the user otherwise, then reset the token".into()
-            }
-            _ => "mend what it says".into(),
-        },
+        Cause::NotAdmitted(reason) => about_reason(reason),
         Cause::Replay(Advice::RetryAfter(wait)) => format!(
             "{USED}. If the token's clock ran ahead when that code was used, and was set right since, all that it shows in the next {} counts \
              as used",
@@ -125,6 +115,32 @@ pub(crate) fn advice(finding: &Finding) -> String {
              clock that is further off is found with a longer --search"
                 .into()
         }
+    }
+}
+
+/// What the validator says itself, and what else helps.
+fn about_reason(reason: &Reason) -> String {
+    match (reason, reason.advice()) {
+        (Reason::ClockUntrusted(_), Advice::ShowConsecutive(count)) => format!(
+            "have the user type {count} codes, one after the other; for a single one the validator needs better time sources: see \
+             `skew-check probe`"
+        ),
+        (Reason::ClockUntrusted(_), _) => {
+            "see `skew-check probe`: the validator needs better time sources".into()
+        }
+        (_, Advice::ShowConsecutive(count)) => {
+            format!("have the user type {count} codes, one after the other")
+        }
+        (Reason::Throttled { .. }, _) => {
+            "wait; or find out who guesses, then have an administrator reset the token".into()
+        }
+        (_, Advice::RetryAfter(wait)) => {
+            format!("wait {}; or authenticate the user otherwise, then reset the token", span(wait))
+        }
+        (Reason::Locked { .. } | Reason::BudgetAhead { .. } | Reason::WatermarkAhead { .. }, _) => {
+            "authenticate the user otherwise, then reset the token".into()
+        }
+        _ => "mend what it says".into(),
     }
 }
 
@@ -237,6 +253,9 @@ pub(crate) fn span(length: Duration) -> String {
 
 #[cfg(test)]
 mod tests {
+    use skewgate::validator::{ClockFault, TokenFault};
+    use skewgate::window::WindowError;
+
     use super::*;
 
     fn ahead(lo: i64, hi: i64) -> OffsetInterval {
@@ -248,6 +267,40 @@ mod tests {
         assert_eq!(drift(ahead(-151, -61)), "1m 1s to 2m 31s behind true time");
         assert_eq!(drift(ahead(3590, 3650)), "59m 50s to 1h 50s ahead of true time");
         assert_eq!(drift(ahead(-10, 50)), "at most 10s behind and 50s ahead of true time: it may be right");
+    }
+
+    #[test]
+    fn what_to_do_about_a_reason_is_what_the_validator_says() {
+        let wide = WindowError::ClockTooUncertain {
+            half_width: Duration::from_secs(38),
+            allowed: Duration::from_secs(9),
+        };
+        let seconds = Duration::from_secs;
+        for (reason, expected) in [
+            (
+                Reason::ClockUntrusted(ClockFault::TooUncertainForOne(wide)),
+                "have the user type 2 codes, one after",
+            ),
+            (Reason::ClockUntrusted(ClockFault::TooUncertain(wide)), "see `skew-check probe`"),
+            (Reason::ConsecutiveCodesNeeded { count: 3 }, "have the user type 3 codes, one after"),
+            (Reason::Throttled { retry_after: seconds(9) }, "wait; or find out"),
+            (Reason::Throttled { retry_after: Duration::MAX }, "wait; or find out"),
+            (Reason::WatermarkAhead { retry_after: seconds(281) }, "wait 4m 41s; or"),
+            (Reason::BudgetAhead { retry_after: seconds(3_600) }, "wait 1h; or"),
+            (
+                Reason::WatermarkAhead { retry_after: seconds(3_601) },
+                "authenticate the user otherwise, then reset",
+            ),
+            (
+                Reason::BudgetAhead { retry_after: Duration::MAX },
+                "authenticate the user otherwise, then reset",
+            ),
+            (Reason::Locked { failures: 100 }, "authenticate the user otherwise, then reset"),
+            (Reason::TokenUnsuited(TokenFault::Digits { got: 10 }), "mend"),
+        ] {
+            let said = about_reason(&reason);
+            assert!(said.starts_with(expected), "{reason:?}: {said}");
+        }
     }
 
     #[test]
