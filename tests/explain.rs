@@ -164,6 +164,7 @@ fn what_is_not_said_is_null_and_every_field_is_there() {
                 "drift_ns",
                 "format",
                 "length",
+                "not_before",
                 "period_s",
                 "state_known",
                 "t0",

@@ -37,6 +37,8 @@ pub(crate) struct Diagnosis {
     pub(crate) cause: Cause,
     /// The steps at which the validator would look.
     pub(crate) window: Option<Window>,
+    /// The newest dead step, and by what.
+    pub(crate) dead: Option<(TimeStep, Death)>,
     /// The step at which the codes fit, the nearest to the window of several.
     pub(crate) fit: Option<Fit>,
     /// At how many other steps they fit.
@@ -59,10 +61,10 @@ pub(crate) enum Cause {
     TimeUnknown(String),
     /// Not looked at.
     NotAdmitted(Reason),
-    /// Fits where codes were used, and what the validator would tell the user to do.
-    Replay(Advice),
+    /// Fits where codes are dead, and what the validator would tell the user to do.
+    Replay(Death, Advice),
     /// Several codes, of which the first are dead.
-    PartlyUsed,
+    PartlyUsed(Death),
     /// Fits below the window.
     TooOld,
     /// Fits above the window.
@@ -76,6 +78,15 @@ pub(crate) enum Cause {
     /// The token's codes look otherwise.
     OtherFormat,
     FitsNowhere,
+}
+
+/// By what a code is dead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Death {
+    /// The token has used it, or one after it.
+    Used,
+    /// Only since the store was restored, or another node of it took over: it could have been used, and nobody knows.
+    Restored,
 }
 
 impl Cause {
@@ -94,8 +105,8 @@ impl Cause {
                 Reason::Locked { .. } => "locked",
                 _ => "not_admitted",
             },
-            Self::Replay(_) => "replay",
-            Self::PartlyUsed => "partly_used",
+            Self::Replay(..) => "replay",
+            Self::PartlyUsed(_) => "partly_used",
             Self::TooOld => "too_old",
             Self::TooNew => "too_new",
             Self::OtherParameters => "other_parameters",
@@ -119,7 +130,7 @@ pub(crate) struct Fit {
     pub(crate) ahead: OffsetInterval,
     /// The same, if it took as long as it does on average.
     pub(crate) ahead_best: SignedDuration,
-    /// True where it isn't above the watermark.
+    /// True where it isn't above the newest dead step.
     pub(crate) used: bool,
 }
 
@@ -153,8 +164,19 @@ impl Case<'_> {
         Window::compute(self.policy.window(), period, t0, &self.now(), drift, codes).ok()
     }
 
-    fn watermark(&self) -> Option<TimeStep> {
-        self.standing.token.watermark
+    fn newest_dead(&self) -> Option<TimeStep> {
+        self.standing.newest_dead(self.policy, self.totp)
+    }
+
+    /// By what a step is dead.
+    fn death(&self, step: TimeStep) -> Death {
+        if self.standing.token.watermark < Some(step) { Death::Restored } else { Death::Used }
+    }
+
+    /// The same for as many codes as there are, of which the last is at `step`: by what the first of them is.
+    fn death_of_codes(&self, step: TimeStep) -> Death {
+        let before = u32::from(self.count().saturating_sub(1));
+        self.death(step.checked_sub(before).unwrap_or(TimeStep::ZERO))
     }
 
     pub(crate) fn explain(&self) -> Result<Diagnosis, ExplainError> {
@@ -172,7 +194,7 @@ impl Case<'_> {
             if undecided && far { alternative(self.key, self.codes, centre, self.search)? } else { None };
         let mut apart = Vec::new();
         let cause = match (decided, fit, &alternative) {
-            (Cause::FitsNowhere, Some(fit), _) => Self::why_outside(&fit),
+            (Cause::FitsNowhere, Some(fit), _) => self.why_outside(&fit),
             (Cause::FitsNowhere, None, Some(_)) => Cause::OtherParameters,
             (Cause::FitsNowhere, None, None) => self.why_nowhere(centre, &mut apart)?,
             (decided, ..) => decided,
@@ -182,6 +204,7 @@ impl Case<'_> {
         Ok(Diagnosis {
             cause,
             window,
+            dead: self.newest_dead().map(|step| (step, self.death(step))),
             fit,
             other_fits: found.steps.len().saturating_sub(1),
             luck: found.luck,
@@ -205,17 +228,20 @@ impl Case<'_> {
         let found = admission.look(self.totp, Consecutive::new(self.codes)?);
         Ok(match judge(&admission, &found) {
             Decision::Accept { .. } => Cause::Accepted,
-            Decision::Replay { advice } => Cause::Replay(advice),
+            Decision::Replay { advice } => {
+                let death = found.replayed_at.map_or(Death::Used, |step| self.death_of_codes(step));
+                Cause::Replay(death, advice)
+            }
             Decision::Wrong { .. } => Cause::FitsNowhere,
         })
     }
 
-    const fn why_outside(fit: &Fit) -> Cause {
+    fn why_outside(&self, fit: &Fit) -> Cause {
         match fit.steps_off {
             Some(off) if off > 0 => Cause::TooNew,
             Some(off) if off < 0 => Cause::TooOld,
             // Inside of the window and refused: a step of theirs is dead.
-            _ => Cause::PartlyUsed,
+            _ => Cause::PartlyUsed(self.death_of_codes(fit.step)),
         }
     }
 
@@ -267,7 +293,7 @@ impl Case<'_> {
             steps_off: window.map(|window| steps_off(window, step)),
             ahead,
             ahead_best: Measurement::new(model, step, period, t0, &now).ahead(),
-            used: self.watermark().is_some_and(|watermark| step <= watermark),
+            used: self.newest_dead() >= Some(step),
         })
     }
 

@@ -28,7 +28,7 @@ use diagnosis::Case;
 use key::Key;
 use options::Format;
 
-pub(crate) use diagnosis::{Cause, Diagnosis, Fit};
+pub(crate) use diagnosis::{Cause, Death, Diagnosis, Fit};
 pub(crate) use key::{Parameters, Reading};
 pub(crate) use options::ExplainOptions;
 pub(crate) use words::{advice, count, differences, drift, looks, sentence, span};

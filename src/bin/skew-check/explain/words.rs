@@ -9,7 +9,7 @@ use skewgate::validator::{Advice, Reason};
 
 use super::diagnosis::Remedy;
 use super::search::Alternative;
-use super::{Cause, Finding, Fit, Reading};
+use super::{Cause, Death, Finding, Fit, Reading};
 
 /// All time zones are whole numbers of quarters of an hour apart, and nearly all of halves.
 const ZONE: i64 = 1_800;
@@ -37,13 +37,19 @@ pub(crate) fn sentence(finding: &Finding) -> String {
         (Cause::NotAdmitted(reason), None) => {
             format!("{what} would not be looked at, and {fits} nowhere near: {reason}")
         }
-        (Cause::Replay(_), _) => {
+        (Cause::Replay(Death::Used, _), _) => {
             format!("{what} {fits} where codes are dead: used before, or older than one that was used")
         }
-        (Cause::PartlyUsed, _) => {
+        (Cause::Replay(Death::Restored, _), _) => {
+            format!("{what} {fits} where codes are dead for all tokens: {REPLACED}, and {COULD_BE_USED}")
+        }
+        (Cause::PartlyUsed(Death::Used), _) => {
             "the codes fit inside of the window, but not all of them above the watermark: one was used before"
                 .into()
         }
+        (Cause::PartlyUsed(Death::Restored), _) => format!(
+            "the codes fit inside of the window, but not all of them above what is dead for all tokens: {REPLACED}, and {COULD_BE_USED}"
+        ),
         (Cause::TooOld, Some(fit)) => {
             format!("{what} {belongs} to a time before the window: {} too old", off(fit))
         }
@@ -79,6 +85,13 @@ pub(crate) fn sentence(finding: &Finding) -> String {
 const USED: &str = "wait for the next code. If the export was made after this attempt, it may know of this very login; if the user \
                     knows of none, somebody else has used the code";
 
+/// Why codes are dead that nobody is known to have used.
+const REPLACED: &str = "the store was restored, or another node of it took over";
+const COULD_BE_USED: &str = "codes of until then could have been used";
+
+/// An export says what is so now, not what was so at the attempt.
+const MAYBE_SINCE: &str = "If the export was made after this attempt, the store may have been restored since";
+
 /// What to do about it.
 pub(crate) fn advice(finding: &Finding) -> String {
     let diagnosis = &finding.diagnosis;
@@ -92,13 +105,21 @@ pub(crate) fn advice(finding: &Finding) -> String {
              further off than this one: its event log says which"
             .into(),
         Cause::TimeUnknown(_) => "see `skew-check probe`, and name more sources".into(),
-        Cause::NotAdmitted(reason) => about_reason(reason),
-        Cause::Replay(Advice::RetryAfter(wait)) => format!(
+        Cause::NotAdmitted(reason) => about_reason(reason, diagnosis.dead.map(|(_, death)| death)),
+        Cause::Replay(Death::Restored, Advice::RetryAfter(wait)) => {
+            format!("wait {}, then type the code that the token shows. {MAYBE_SINCE}", span(*wait))
+        }
+        Cause::Replay(Death::Restored, _) => format!("wait for the next code. {MAYBE_SINCE}"),
+        Cause::PartlyUsed(Death::Restored) => {
+            let count = finding.codes.len();
+            format!("wait for the next code, and have the user type {count} from there on. {MAYBE_SINCE}")
+        }
+        Cause::Replay(Death::Used, Advice::RetryAfter(wait)) => format!(
             "{USED}. If the token's clock ran ahead when that code was used, and was set right since, all that it shows in the next {} counts \
              as used",
             span(*wait)
         ),
-        Cause::Replay(_) | Cause::PartlyUsed => USED.into(),
+        Cause::Replay(Death::Used, _) | Cause::PartlyUsed(Death::Used) => USED.into(),
         Cause::TooOld | Cause::TooNew => about_clock(finding),
         Cause::OtherParameters => {
             "make the validator's row of this token say the same as the token, or enrol it anew".into()
@@ -118,9 +139,16 @@ pub(crate) fn advice(finding: &Finding) -> String {
     }
 }
 
-/// What the validator says itself, and what else helps.
-fn about_reason(reason: &Reason) -> String {
+/// What the validator says itself, and what else helps, given by what the newest dead step is dead.
+fn about_reason(reason: &Reason, dead: Option<Death>) -> String {
     match (reason, reason.advice()) {
+        (Reason::WatermarkAhead { .. }, advice) if dead == Some(Death::Restored) => {
+            let wait = match advice {
+                Advice::RetryAfter(wait) => format!("wait {}", span(wait)),
+                _ => "authenticate the user otherwise until that has passed".into(),
+            };
+            format!("{wait}: {REPLACED}, and {COULD_BE_USED}; a reset changes nothing. {MAYBE_SINCE}")
+        }
         (Reason::ClockUntrusted(_), Advice::ShowConsecutive(count)) => format!(
             "have the user type {count} codes, one after the other; for a single one the validator needs better time sources: see \
              `skew-check probe`"
@@ -134,7 +162,7 @@ fn about_reason(reason: &Reason) -> String {
         (Reason::Throttled { .. }, _) => {
             "wait; or find out who guesses, then have an administrator reset the token".into()
         }
-        (_, Advice::RetryAfter(wait)) => {
+        (Reason::BudgetAhead { .. } | Reason::WatermarkAhead { .. }, Advice::RetryAfter(wait)) => {
             format!("wait {}; or authenticate the user otherwise, then reset the token", span(wait))
         }
         (Reason::Locked { .. } | Reason::BudgetAhead { .. } | Reason::WatermarkAhead { .. }, _) => {
@@ -298,9 +326,23 @@ mod tests {
             (Reason::Locked { failures: 100 }, "authenticate the user otherwise, then reset"),
             (Reason::TokenUnsuited(TokenFault::Digits { got: 10 }), "mend"),
         ] {
-            let said = about_reason(&reason);
+            let said = about_reason(&reason, Some(Death::Used));
             assert!(said.starts_with(expected), "{reason:?}: {said}");
         }
+    }
+
+    #[test]
+    fn no_reset_is_advised_against_what_a_restore_keeps_dead() {
+        for (seconds, expected) in
+            [(281, "wait 4m 41s: the store"), (3_601, "authenticate the user otherwise until")]
+        {
+            let reason = Reason::WatermarkAhead { retry_after: Duration::from_secs(seconds) };
+            let said = about_reason(&reason, Some(Death::Restored));
+            assert!(said.starts_with(expected) && said.contains("a reset changes nothing"), "{said}");
+        }
+        // What guesses cost is forgiven all the same.
+        let reason = Reason::BudgetAhead { retry_after: Duration::MAX };
+        assert!(about_reason(&reason, Some(Death::Restored)).ends_with("then reset the token"));
     }
 
     #[test]

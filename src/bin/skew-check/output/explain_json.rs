@@ -49,7 +49,10 @@ struct TokenObject {
     state_known: bool,
     drift_ns: i64,
     drift_deviation_ns: u64,
+    /// The newest dead step, whatever it is dead by.
     watermark: Option<i64>,
+    /// Until when a restore has declared codes dead for all tokens.
+    not_before: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -177,7 +180,8 @@ fn token(finding: &Finding) -> TokenObject {
         state_known: finding.state_known,
         drift_ns: state.drift.mean().as_nanos(),
         drift_deviation_ns: nanos(deviation),
-        watermark: state.watermark.map(|step| step.get()),
+        watermark: finding.diagnosis.dead.map(|(step, _)| step.get()),
+        not_before: finding.standing.not_before.map(|moment| moment.to_string()),
     }
 }
 

@@ -8,7 +8,7 @@ use skewgate::window::Window;
 
 use super::{BAD, Bounded, DOUBTFUL, FAINT, GOOD, STRONG, harmless, length, styled};
 use crate::explain::{
-    Cause, Finding, Fit, Knowledge, advice, count, differences, drift, looks, sentence, span,
+    Cause, Death, Finding, Fit, Knowledge, advice, count, differences, drift, looks, sentence, span,
 };
 
 /// Prints a finding.
@@ -140,8 +140,9 @@ fn steps(window: &Window, finding: &Finding) -> String {
     } else {
         ""
     };
-    let dead = match finding.standing.token.watermark {
-        Some(watermark) => format!("; dead up to {watermark}"),
+    let dead = match finding.diagnosis.dead {
+        Some((step, Death::Used)) => format!("; dead up to {step}"),
+        Some((step, Death::Restored)) => format!("; dead up to {step} since a restore or failover"),
         None => String::new(),
     };
     format!("steps {} ({} of them){dead}{left_out}", ranges.join(" and "), window.width())

@@ -158,8 +158,57 @@ fn used_codes_are_told_from_wrong_ones() {
     world.standing.token.drift =
         Drift::from_parts(SignedDuration::from_secs(600), 25_000_000_000_000, at(-60), None);
     let found = world.tried(&[0]);
-    let Cause::Replay(Advice::RetryAfter(wait)) = found.cause else { panic!("{:?}", found.cause) };
+    let Cause::Replay(Death::Used, Advice::RetryAfter(wait)) = found.cause else {
+        panic!("{:?}", found.cause)
+    };
     assert!((600..=660).contains(&wait.as_secs()), "{wait:?}");
+}
+
+#[test]
+fn what_a_restore_kills_is_not_called_used() {
+    let mut world = World::new();
+    world.standing.not_before = Some(at(0));
+    let found = world.tried(&[0]);
+    assert!(
+        matches!(found.cause, Cause::Replay(Death::Restored, Advice::WaitForNextCode)),
+        "{:?}",
+        found.cause
+    );
+    assert!(found.fit.unwrap().used);
+    let dead = found.dead.unwrap();
+    assert_eq!(dead, (step(0), Death::Restored));
+    // Older ones were used; of several codes the first counts.
+    world.standing.token.watermark = Some(step(-30));
+    assert!(matches!(world.tried(&[0]).cause, Cause::Replay(Death::Restored, _)));
+    assert!(matches!(world.tried(&[-30]).cause, Cause::Replay(Death::Used, _)));
+    assert!(matches!(world.tried(&[-30, 0]).cause, Cause::Replay(Death::Used, _)));
+    assert_eq!(world.tried(&[0]).dead, Some(dead));
+    world.standing.token.watermark = Some(dead.0);
+    assert_eq!(world.tried(&[0]).dead, Some((dead.0, Death::Used)));
+    assert!(matches!(world.tried(&[0]).cause, Cause::Replay(Death::Used, _)));
+    // Half of a pair.
+    world.standing.token.watermark = None;
+    world.standing.not_before = Some(at(-30));
+    let found = world.tried(&[-30, 0]);
+    assert!(matches!(found.cause, Cause::PartlyUsed(Death::Restored)), "{found:?}");
+    assert!(!found.fit.unwrap().used);
+    world.standing.token.watermark = Some(step(-30));
+    assert!(matches!(world.tried(&[-30, 0]).cause, Cause::PartlyUsed(Death::Used)));
+}
+
+#[test]
+fn codes_of_a_time_to_come_are_dead_by_whatever_reaches_further() {
+    let mut world = World::new();
+    world.standing.not_before = Some(at(300));
+    let found = world.tried(&[0]);
+    assert_eq!((cause(&found), found.dead), ("watermark_ahead", Some((step(300), Death::Restored))));
+    assert!(found.fit.unwrap().used);
+    world.standing.token.watermark = Some(step(900));
+    let found = world.tried(&[0]);
+    assert_eq!((cause(&found), found.dead), ("watermark_ahead", Some((step(900), Death::Used))));
+    // Nothing is judged without the time, and what is dead is known all the same.
+    world.time = Err("no source answered".into());
+    assert_eq!(world.tried(&[0]).dead, Some((step(900), Death::Used)));
 }
 
 #[test]
