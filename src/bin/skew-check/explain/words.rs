@@ -81,9 +81,9 @@ pub(crate) fn sentence(finding: &Finding) -> String {
     }
 }
 
-/// What to do about a code that was used.
-const USED: &str = "wait for the next code. If the export was made after this attempt, it may know of this very login; if the user \
-                    knows of none, somebody else has used the code";
+/// By whom a code was used.
+const USED: &str = "If the export was made after this attempt, it may know of this very login; if the user knows of none, somebody else has \
+                    used the code";
 
 /// Why codes are dead that nobody is known to have used.
 const REPLACED: &str = "the store was restored, or another node of it took over";
@@ -115,11 +115,11 @@ pub(crate) fn advice(finding: &Finding) -> String {
             format!("wait for the next code, and have the user type {count} from there on. {MAYBE_SINCE}")
         }
         Cause::Replay(Death::Used, Advice::RetryAfter(wait)) => format!(
-            "{USED}. If the token's clock ran ahead when that code was used, and was set right since, all that it shows in the next {} counts \
-             as used",
+            "wait {}, if the token's clock ran ahead when that code was used, and was set right since: until then all that it shows counts as \
+             used; otherwise only for the next code. {USED}",
             span(*wait)
         ),
-        Cause::Replay(Death::Used, _) | Cause::PartlyUsed(Death::Used) => USED.into(),
+        Cause::Replay(Death::Used, _) | Cause::PartlyUsed(Death::Used) => format!("wait for the next code. {USED}"),
         Cause::TooOld | Cause::TooNew => about_clock(finding),
         Cause::OtherParameters => {
             "make the validator's row of this token say the same as the token, or enrol it anew".into()
