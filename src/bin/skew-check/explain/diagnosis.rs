@@ -139,8 +139,8 @@ pub(crate) struct Fit {
 pub(crate) enum Remedy {
     /// Two consecutive codes.
     TwoCodes,
-    /// A resynchronisation.
-    Resynchronise,
+    /// A resynchronisation, after so long: one that comes too early is refused.
+    Resynchronise { wait: Duration },
     /// Neither: its clock must be set, or it must be enrolled anew.
     SetClock,
 }
@@ -306,9 +306,16 @@ impl Case<'_> {
         }
         let reach = Window::for_resynchronisation(self.policy.window(), period, t0, &now, drift, 2);
         if reach.is_ok_and(|window| window.contains(fit.step)) {
-            Remedy::Resynchronise
+            Remedy::Resynchronise { wait: self.wait_to_resynchronise() }
         } else {
             Remedy::SetClock
+        }
+    }
+
+    fn wait_to_resynchronise(&self) -> Duration {
+        match admit(self.standing, self.policy, self.totp, &self.now(), Purpose::Resynchronise, 2) {
+            Err(Reason::TooEarlyToResynchronise { retry_after }) => retry_after,
+            _ => Duration::ZERO,
         }
     }
 }

@@ -188,7 +188,7 @@ fn about_clock(finding: &Finding) -> String {
         Remedy::TwoCodes => {
             "two consecutive codes let such a token in as it is; a phone's clock is set right by automatic date and time"
         }
-        Remedy::Resynchronise => {
+        Remedy::Resynchronise { .. } => {
             "resynchronise the token with two consecutive codes, or set its clock: on a phone, automatic date and time"
         }
         Remedy::SetClock => {
@@ -198,6 +198,15 @@ fn about_clock(finding: &Finding) -> String {
     });
     if finding.codes.len() == 1 && fit.steps_off.is_some_and(|off| off.unsigned_abs() > 120) {
         text.push_str("; so far away one code may fit by luck: ask for two consecutive ones to be sure");
+    }
+    if let Remedy::Resynchronise { wait } = remedy
+        && finding.state_known
+        && !wait.is_zero()
+    {
+        text.push_str(&format!(
+            "; a resynchronisation is refused for the next {}: the token's clock was learned just before, or the store was restored",
+            span(wait)
+        ));
     }
     if !finding.state_known {
         text.push_str(

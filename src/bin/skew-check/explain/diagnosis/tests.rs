@@ -26,6 +26,15 @@ fn key() -> Key {
     }
 }
 
+/// However soon.
+const RESYNCHRONISE: Remedy = Remedy::Resynchronise { wait: Duration::ZERO };
+
+fn remedy(diagnosis: &Diagnosis) -> Option<Remedy> {
+    diagnosis
+        .remedy
+        .map(|remedy| if let Remedy::Resynchronise { .. } = remedy { RESYNCHRONISE } else { remedy })
+}
+
 /// What a token shows whose clock is so many seconds ahead.
 fn shown(key: &Key, parameters: &Parameters, ahead: i64) -> Code {
     let totp = parameters.totp(&key.secret).unwrap();
@@ -98,9 +107,9 @@ fn a_right_code_is_accepted_and_its_token_may_be_right() {
 
 #[test]
 fn a_clock_that_is_off_is_told_and_its_truth_is_inside() {
-    for (ahead, expected, remedy) in [
-        (-100, "too_old", Remedy::Resynchronise),
-        (100, "too_new", Remedy::Resynchronise),
+    for (ahead, expected, helps) in [
+        (-100, "too_old", RESYNCHRONISE),
+        (100, "too_new", RESYNCHRONISE),
         (-3_600, "too_old", Remedy::SetClock),
         (80_000, "too_new", Remedy::SetClock),
     ] {
@@ -110,7 +119,7 @@ fn a_clock_that_is_off_is_told_and_its_truth_is_inside() {
         assert_eq!(fit.step, step(ahead));
         // Read as it was tried.
         assert!(fit.ahead.contains(SignedDuration::from_secs(ahead)), "{ahead}: {fit:?}");
-        assert_eq!(found.remedy, Some(remedy), "{ahead}");
+        assert_eq!(remedy(&found), Some(helps), "{ahead}");
         let top = step(30).get() - 1;
         let off = if ahead > 0 { fit.step.get() - top } else { fit.step.get() - step(-39).get() };
         assert_eq!(fit.steps_off, Some(off), "{ahead}");
@@ -129,7 +138,7 @@ fn what_was_learned_of_a_token_moves_its_window() {
     assert_eq!(found.window.unwrap().ranges().len(), 2);
     // Between both runs: the nearest end counts.
     let found = world.tried(&[480]);
-    assert_eq!((cause(&found), found.remedy), ("too_old", Some(Remedy::Resynchronise)));
+    assert_eq!((cause(&found), remedy(&found)), ("too_old", Some(RESYNCHRONISE)));
     assert_eq!(cause(&world.tried(&[120])), "too_new");
     // The search is around where the token is believed to be.
     assert_eq!(cause(&world.tried(&[86_700])), "too_new");
@@ -138,9 +147,28 @@ fn what_was_learned_of_a_token_moves_its_window() {
     world.standing.token.drift =
         Drift::from_parts(SignedDuration::from_secs(600), settled, at(-30 * 86_400), None);
     let found = world.tried(&[600]);
-    assert_eq!((cause(&found), found.remedy), ("too_new", Some(Remedy::TwoCodes)));
+    assert_eq!((cause(&found), remedy(&found)), ("too_new", Some(Remedy::TwoCodes)));
     assert!(found.window.unwrap().learned_left_out());
     assert_eq!(cause(&world.tried(&[570, 600])), "accepted");
+}
+
+#[test]
+fn a_resynchronisation_that_would_come_too_early_is_told() {
+    let mut world = World::new();
+    let wait = |world: &World| match world.tried(&[-100]).remedy {
+        Some(Remedy::Resynchronise { wait }) => wait.as_secs(),
+        other => panic!("{other:?}"),
+    };
+    let learned = |seconds| Drift::from_parts(SignedDuration::ZERO, 0, at(seconds), None);
+    world.standing.token.drift = learned(-3_600);
+    assert_eq!(wait(&world), 0);
+    world.standing.token.drift = learned(-60);
+    let just_before = wait(&world);
+    assert!((560..=720).contains(&just_before), "{just_before}");
+    world.standing.token.drift = learned(-3_600);
+    world.standing.not_before = Some(at(-60));
+    let restored = wait(&world);
+    assert!((just_before..=720).contains(&restored), "{restored}");
 }
 
 #[test]
