@@ -7,7 +7,8 @@ use crate::time::Timestamp;
 use crate::token::{Budget, Token, TokenState};
 use crate::window::Window;
 
-use super::shell::{check_parameters, dead_until, epoch, nonce};
+use super::parameters::{check_parameters, epoch};
+use super::shell::{dead_until, nonce};
 use super::{ClockFault, Inner, TokenFault, Trace, Validator};
 
 /// How often a reset is computed anew because the token was used meanwhile.

@@ -9,7 +9,8 @@ use crate::time::{SignedDuration, TimeInterval};
 use crate::token::{Budget, Drift, Measurement, Token, TokenState};
 use crate::window::{Window, WindowError};
 
-use super::shell::{epoch, nonce};
+use super::parameters::epoch;
+use super::shell::nonce;
 use super::{Attempt, ClockFault, Inner, TokenFault, Trace, Validator, decide};
 
 /// How uncertain the clock of a token is that comes from another system: its standard deviation. What such systems keep is

@@ -9,7 +9,8 @@ use crate::time::SignedDuration;
 use crate::token::{Drift, Token, TokenState};
 
 use super::decide::{Decision, Purpose, Standing};
-use super::shell::{Refusal, check_parameters, epoch, nonce};
+use super::parameters::{check_parameters, epoch};
+use super::shell::{Refusal, nonce};
 use super::{Attempt, Enrolment, Inner, Reason, Refused, TokenFault, Trace, Validator};
 
 impl Validator {

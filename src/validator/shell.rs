@@ -13,7 +13,7 @@ use crate::window::RESYNCHRONISATION_SLACK;
 
 use super::decide::{self, Decision, Purpose, Standing};
 use super::stand_in;
-use super::{Advice, Attempt, ClockFault, Inner, Reason, Refused, TokenFault, Trace};
+use super::{Advice, Attempt, ClockFault, Inner, Reason, Refused, Trace};
 
 /// How far this host's own clock may be from true time when something is declared dead for all tokens.
 const MOST_APART: Duration = Duration::from_secs(3600);
@@ -35,7 +35,7 @@ impl Inner {
             let _ = self.feign(stand_in, token.totp(), attempt, loaded.not_before, trace).await;
             return Err(Reason::NotEnrolled.into());
         };
-        check_parameters(&standing.token, token.totp()).map_err(Reason::TokenUnsuited)?;
+        standing.check_parameters(token.totp()).map_err(Reason::TokenUnsuited)?;
         // Read after the waiting is over: the interval must contain true time when the code is judged.
         let now = self.now(trace)?;
         match self.decide(&standing, token.totp(), attempt, purpose, &now, trace)? {
@@ -224,47 +224,6 @@ pub(super) fn dead_until(replaced: Replaced, now: &TimeInterval) -> Timestamp {
         // A token may have been resynchronised since the rows were saved, and have used codes up to there.
         Replaced::Restored => now.latest() + SignedDuration::from(RESYNCHRONISATION_SLACK),
     }
-}
-
-/// How many bits of an epoch say what the token's codes were made of.
-const PARAMETER_BITS: u32 = TokenState::PARAMETER_BITS;
-
-/// Which enrolment it is, drawn at random: a token that was removed and enrolled again under the same id must not be
-/// moved by an acceptance that was decided on before. Counting from 0 would start at the same epoch both times.
-///
-/// The lowest bits say what its codes are made of, since the row's steps mean nothing under another period: see
-/// [`check_parameters`]. 63 bits in all: stores may keep it as a signed integer.
-pub(super) fn epoch(totp: &Totp) -> Result<u64, Reason> {
-    let random = getrandom::u64().map_err(|_| Reason::NoRandomness)?;
-    Ok((random >> 1 >> PARAMETER_BITS << PARAMETER_BITS) | parameters(totp))
-}
-
-/// Refuses a token whose steps are counted in another way than its row's: one that was [renewed](super::Validator::renew) under a caller
-/// who still has the old one, or whose period was changed behind the validator's back. Steps that are half as many would let
-/// used codes in once more, and those that are twice as many lock the token for decades.
-pub(super) fn check_parameters(state: &TokenState, totp: &Totp) -> Result<(), TokenFault> {
-    if state.epoch & ((1 << PARAMETER_BITS) - 1) == parameters(totp) {
-        Ok(())
-    } else {
-        Err(TokenFault::OtherParameters)
-    }
-}
-
-/// A hash of what a token's codes are made of besides its secret. It guards against mistakes, not against anybody.
-fn parameters(totp: &Totp) -> u64 {
-    let parts = [
-        SignedDuration::from(totp.period()).as_nanos().cast_unsigned(),
-        totp.t0().as_unix_nanos().cast_unsigned(),
-        u64::from(totp.format().guess_odds_numerator()),
-        totp.format().length() as u64,
-        totp.algorithm() as u64,
-    ];
-    // FNV-1a's numbers, a word at a time, with its upper half folded down after each: a product alone carries nothing downwards.
-    let hash = parts.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, part| {
-        let product = (hash ^ part).wrapping_mul(0x0100_0000_01b3);
-        product ^ (product >> 32)
-    });
-    (hash ^ (hash >> 16) ^ (hash >> 32) ^ (hash >> 48)) & ((1 << PARAMETER_BITS) - 1)
 }
 
 /// Eight bytes that no other write has. Not counted: a copy of this process, by a fork or a snapshot of its machine, would go on

@@ -24,6 +24,8 @@ pub(crate) struct Case<'c> {
     pub(crate) codes: &'c [Code],
     pub(crate) policy: &'c Policy,
     pub(crate) standing: &'c Standing,
+    /// Whether the standing is that of a store, and not made up.
+    pub(crate) state_known: bool,
     /// True time when the code was tried, or why it isn't known.
     pub(crate) time: Result<TimeInterval, String>,
     /// What this host's clock showed then.
@@ -216,6 +218,11 @@ impl Case<'_> {
 
     /// What the validator would say; [`Cause::FitsNowhere`] for what is wrong to it, whatever the reason.
     fn decide(&self) -> Result<Cause, ExplainError> {
+        if self.state_known
+            && let Err(fault) = self.standing.check_parameters(self.totp)
+        {
+            return Ok(Cause::NotAdmitted(Reason::TokenUnsuited(fault)));
+        }
         let now = match &self.time {
             Ok(now) => now,
             Err(why) => return Ok(Cause::TimeUnknown(why.clone())),

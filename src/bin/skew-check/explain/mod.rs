@@ -159,6 +159,7 @@ fn explained(options: &ExplainOptions) -> Result<Finding, ExplainError> {
         codes: &codes,
         policy: &policy,
         standing: &standing,
+        state_known,
         time: time.clone(),
         host_clock: tried_at,
         search: options.search.into(),

@@ -48,6 +48,7 @@ fn step(ahead: i64) -> TimeStep {
 struct World {
     key: Key,
     standing: Standing,
+    state_known: bool,
     policy: Policy,
     time: Result<TimeInterval, String>,
 }
@@ -59,6 +60,7 @@ impl World {
         Self {
             key: key(),
             standing: Standing { token, budget: Budget::full(at(0)), not_before: None },
+            state_known: false,
             policy: Policy::default(),
             time: Ok(TimeInterval::around(at(0), Duration::from_millis(10))),
         }
@@ -72,6 +74,7 @@ impl World {
             codes,
             policy: &self.policy,
             standing: &self.standing,
+            state_known: self.state_known,
             time: self.time.clone(),
             host_clock: at(0),
             search: Duration::from_secs(86_400),
@@ -103,6 +106,19 @@ fn a_right_code_is_accepted_and_its_token_may_be_right() {
     let found = World::new().tried(&[-29]);
     assert_eq!(cause(&found), "accepted");
     assert!(found.fit.unwrap().ahead.contains(SignedDuration::ZERO));
+}
+
+/// As the validator does first of all.
+#[test]
+fn a_token_that_was_enrolled_with_other_parameters_is_unsuited() {
+    let mut world = World { state_known: true, ..World::new() };
+    assert_eq!(cause(&world.tried(&[0])), "token_unsuited");
+    world.time = Err("no sources".into());
+    assert_eq!(cause(&world.tried(&[0])), "token_unsuited");
+    world.time = Ok(TimeInterval::around(at(0), Duration::from_millis(10)));
+    // What an enrolment with SHA-1, 30 s, T0 = 0 and six digits leaves in the epoch's lowest bits.
+    world.standing.token.epoch = 30_881;
+    assert_eq!(cause(&world.tried(&[0])), "accepted");
 }
 
 #[test]
