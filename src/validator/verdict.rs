@@ -184,7 +184,7 @@ pub enum Reason {
         retry_after: Duration,
     },
     /// The store has noticed that it was restored, or that another node took over. Codes of until now are dead since; the next
-    /// attempt is judged as ever.
+    /// attempt is judged as ever. Also where the store's server was started anew under this very attempt: then this alone is refused.
     #[error(
         "the store was restored, or another node of it took over: codes that could have been used by now are dead"
     )]

@@ -1,5 +1,6 @@
 //! How a store is made.
 
+use std::sync::Mutex;
 use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig, Pool, QueueMode, RecyclingMethod};
@@ -134,6 +135,6 @@ impl PostgresBuilder {
     pub fn over(self, pool: Pool) -> PostgresStore {
         let Self { schema, deadline, standbys, promotion, .. } = self;
         let statements = Statements::new(&schema);
-        PostgresStore { pool, schema, statements, deadline, standbys, promotion }
+        PostgresStore { pool, schema, statements, deadline, standbys, promotion, memory: Mutex::default() }
     }
 }

@@ -1,6 +1,6 @@
 //! What is kept, as PostgreSQL's own types.
 
-use tokio_postgres::types::ToSql;
+use tokio_postgres::types::{PgLsn, ToSql};
 
 use crate::otp::TimeStep;
 use crate::store::{Seen, StoreError};
@@ -8,7 +8,7 @@ use crate::time::{SignedDuration, Timestamp};
 use crate::token::{Bucket, Budget, Charge, Drift, TokenState};
 
 use super::NAME;
-use super::row::Server;
+use super::server::Run;
 
 /// What is drawn with 63 bits.
 pub(super) fn signed(epoch: u64) -> Result<i64, StoreError> {
@@ -27,10 +27,32 @@ pub(super) fn prices(charge: Charge, from: Timestamp) -> [(i64, i64); 2] {
         .map(|bucket| if bucket == charge.bucket { (from.as_unix_nanos(), cost) } else { (i64::MIN, 0) })
 }
 
-/// What was seen of the store: `not_before`, the server's identifier, its timeline.
-pub(super) fn seen(seen: &Seen) -> (Option<i64>, i64, i64) {
-    let [system, timeline] = Server::of_lineage(seen.lineage);
-    (seen.not_before.map(Timestamp::as_unix_nanos), system, timeline)
+/// What a change was decided from.
+pub(super) struct SeenColumns {
+    not_before: Option<i64>,
+    system: i64,
+    timeline: i64,
+    run: String,
+    flushed: PgLsn,
+}
+
+impl SeenColumns {
+    /// `flushed` is how much log the server must have.
+    pub(super) fn new(seen: &Seen, flushed: i64) -> Self {
+        let [system, timeline, started] = Run::of_lineage(seen.lineage);
+        Self {
+            not_before: seen.not_before.map(Timestamp::as_unix_nanos),
+            system,
+            timeline,
+            // What a connection has found out begins like this.
+            run: format!("{system}/{timeline}/{started}/"),
+            flushed: PgLsn::from(flushed.cast_unsigned()),
+        }
+    }
+
+    pub(super) const fn parameters(&self) -> [&(dyn ToSql + Sync); 5] {
+        [&self.not_before, &self.system, &self.timeline, &self.run, &self.flushed]
+    }
 }
 
 /// A drift as it is kept.

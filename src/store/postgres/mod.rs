@@ -50,8 +50,10 @@ mod builder;
 mod columns;
 mod error;
 mod lease;
+mod memory;
 mod row;
 mod schema;
+mod server;
 mod statements;
 
 pub use builder::PostgresBuilder;
@@ -63,6 +65,7 @@ pub mod restore {}
 
 use std::future::Future;
 use std::ops::ControlFlow;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use deadpool_postgres::Pool;
@@ -75,8 +78,9 @@ use crate::time::Timestamp;
 use crate::token::TokenKey;
 
 use super::{Change, Loaded, ManageStore, Record, Replaced, StateStore, StoreError, StoreFuture, Written};
-use columns::{BudgetColumns, DriftColumns, TokenColumns, prices, seen, signed};
+use columns::{BudgetColumns, DriftColumns, SeenColumns, TokenColumns, prices, signed};
 use lease::Lease;
+use memory::Memory;
 use row::{Found, Outcome};
 use statements::{Changes, Statements, Write};
 
@@ -100,6 +104,8 @@ pub struct PostgresStore {
     standbys: bool,
     /// What a new timeline is taken for.
     promotion: Replaced,
+    /// What this process was told of the server's log.
+    memory: Mutex<Memory>,
 }
 
 impl PostgresStore {
@@ -194,7 +200,7 @@ impl PostgresStore {
             let rows = self.read(&self.statements.load_at_once, names).await?;
             let found = rows.first().map(row::found).transpose()?;
             // Without a row of the store, or on a new connection, more has to be asked.
-            if let Some(found) = found.filter(|found| found.server.is_some()) {
+            if let Some(found) = found.filter(|found| found.word.is_some()) {
                 return Ok(found);
             }
         }
@@ -214,11 +220,8 @@ impl PostgresStore {
     }
 
     /// What came of a write, if it is as durable as it has to be.
-    fn committed(&self, rows: &[PgRow]) -> Result<Written, StoreError> {
-        let Some(row) = rows.first() else {
-            return Err(StoreError::Corrupt { store: NAME, what: "a write without an answer".to_owned() });
-        };
-        let Outcome { written, synchronous_commit, fsync, standbys } = row::outcome(row)?;
+    fn committed(&self, outcome: Outcome) -> Result<Written, StoreError> {
+        let Outcome { written, synchronous_commit, fsync, standbys, .. } = outcome;
         let not_durable =
             |setting, got, expected| Err(failed(PostgresError::NotDurable { setting, got, expected }));
         match (self.standbys, synchronous_commit.as_str()) {
@@ -233,6 +236,10 @@ impl PostgresStore {
             return Err(failed(PostgresError::NoSynchronousStandby));
         }
         Ok(written)
+    }
+
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn write_by(
@@ -251,6 +258,8 @@ impl PostgresStore {
 
     async fn change(&self, key: &TokenKey, change: Change) -> Result<Written, StoreError> {
         let (token, budget) = (key.token().as_str(), key.budget().as_str());
+        // As of now: what another task of this process learns meanwhile may be later than what this one is told.
+        let asked = *self.memory();
         let Statements { own, shared, .. } = &self.statements;
         let Changes { enrol, fail, accept, renew, reset, remove } =
             if key.owns_budget() { own } else { shared };
@@ -279,11 +288,12 @@ impl PostgresStore {
                 let [mean, variance, updated, outlier] = drift.parameters();
                 let (epoch, nonce) = (signed(acceptance.epoch)?, i64::from_le_bytes(acceptance.nonce));
                 let (limit, lets_in) = (i64::from(acceptance.failure_limit), acceptance.authenticates);
-                let (not_before, system, timeline) = seen(&acceptance.seen);
+                let seen = SeenColumns::new(&acceptance.seen, asked.flushed());
+                let [not_before, system, timeline, run, flushed] = seen.parameters();
                 #[rustfmt::skip]
-                let parameters: [&(dyn ToSql + Sync); 15] = [
+                let parameters: [&(dyn ToSql + Sync); 17] = [
                     &token, &budget, &first, &step, mean, variance, updated, outlier, &epoch, &nonce, &limit, &lets_in,
-                    &not_before, &system, &timeline,
+                    not_before, system, timeline, run, flushed,
                 ];
                 self.write_by(accept, &parameters).await?
             }
@@ -291,11 +301,12 @@ impl PostgresStore {
                 let (old_epoch, old) = (signed(renewal.epoch)?, renewal.watermark.map(TimeStep::get));
                 let state = TokenColumns::new(&renewal.state)?;
                 let [epoch, watermark, nonce, mean, variance, updated, outlier] = state.parameters();
-                let (not_before, system, timeline) = seen(&renewal.seen);
+                let seen = SeenColumns::new(&renewal.seen, asked.flushed());
+                let [not_before, system, timeline, run, flushed] = seen.parameters();
                 #[rustfmt::skip]
-                let parameters: [&(dyn ToSql + Sync); 14] = [
+                let parameters: [&(dyn ToSql + Sync); 16] = [
                     &token, &budget, &old_epoch, &old, epoch, watermark, nonce, mean, variance, updated, outlier,
-                    &not_before, &system, &timeline,
+                    not_before, system, timeline, run, flushed,
                 ];
                 self.ask(renew, &parameters).await?
             }
@@ -305,7 +316,14 @@ impl PostgresStore {
             }
             Change::Remove => self.ask(remove, &[&token, &budget]).await?,
         };
-        self.committed(&rows)
+        let outcome = row::outcome(&rows)?;
+        let flushed = outcome.flushed;
+        let written = self.committed(outcome)?;
+        // What changed nothing is committed without a wait for the log. What was decided from rows is written where they were read, or not at all.
+        if let (Written::Done, Some(seen), Some(flushed)) = (written, change.seen(), flushed) {
+            self.memory().hear_of_write(&asked, seen.lineage, flushed);
+        }
+        Ok(written)
     }
 }
 
@@ -324,10 +342,15 @@ impl StateStore for PostgresStore {
     fn load<'a>(&'a self, key: &'a TokenKey) -> StoreFuture<'a, Loaded> {
         Box::pin(self.within(async move {
             let names: [&(dyn ToSql + Sync); 2] = [&key.token().as_str(), &key.budget().as_str()];
-            let found = self.find(key.owns_budget(), &names).await?;
-            let server = found.server.ok_or_else(|| failed(PostgresError::Standby))?;
-            let replaced = server.compare(found.known, self.promotion);
-            Ok(Loaded { row: found.row, not_before: found.not_before, lineage: server.lineage(), replaced })
+            let asked = *self.memory();
+            let Found { row, not_before, word, known } = self.find(key.owns_budget(), &names).await?;
+            let word = word.ok_or_else(|| failed(PostgresError::Standby))?;
+            // What its rows don't know of is settled first.
+            let replaced = match word.run.server.compare(known, self.promotion) {
+                None => self.memory().hear(&asked, word, self.promotion),
+                replaced => replaced,
+            };
+            Ok(Loaded { row, not_before, lineage: word.run.lineage(), replaced })
         }))
     }
 
@@ -338,7 +361,12 @@ impl StateStore for PostgresStore {
     fn set_not_before(&self, moment: Timestamp) -> StoreFuture<'_, ()> {
         Box::pin(self.within(async move {
             let rows = self.ask(&self.statements.set_not_before, &[&moment.as_unix_nanos()]).await?;
-            self.committed(&rows).map(|_| ())
+            let (outcome, word) = row::declared(&rows)?;
+            self.committed(outcome)?;
+            if let Some(word) = word {
+                self.memory().settle(word);
+            }
+            Ok(())
         }))
     }
 

@@ -1,14 +1,16 @@
 //! Rows of the table and what they mean.
 
 use tokio_postgres::Row as PgRow;
-use tokio_postgres::types::FromSql;
+use tokio_postgres::types::{FromSql, PgLsn};
 
 use crate::otp::TimeStep;
-use crate::store::{Record, Replaced, Row, StoreError, Written};
+use crate::store::{Record, Row, StoreError, Written};
 use crate::time::{SignedDuration, Timestamp};
 use crate::token::{Budget, Drift, TokenId, TokenKey, TokenState};
 
 use super::NAME;
+use super::memory::Word;
+use super::server::{Run, Server};
 
 /// Reads columns one after the other.
 struct Columns<'a> {
@@ -29,7 +31,7 @@ impl<'a> Columns<'a> {
     }
 }
 
-fn corrupt(what: String) -> StoreError {
+pub(super) fn corrupt(what: String) -> StoreError {
     StoreError::Corrupt { store: NAME, what }
 }
 
@@ -101,64 +103,37 @@ fn budget(columns: &mut Columns<'_>) -> Result<Option<Budget>, StoreError> {
 pub(super) struct Found {
     pub(super) row: Row,
     pub(super) not_before: Option<Timestamp>,
-    /// Which server answered; `None` for a standby.
-    pub(super) server: Option<Server>,
+    /// What the server says of itself; `None` for a standby.
+    pub(super) word: Option<Word>,
     /// Which one the tables were last known on, if they still are what they were then.
     pub(super) known: Option<Server>,
-}
-
-/// Which PostgreSQL it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Server {
-    system: i64,
-    timeline: i64,
-}
-
-impl Server {
-    /// As changes carry it.
-    pub(super) fn lineage(self) -> [u8; 20] {
-        let mut bytes = [0; 20];
-        bytes[..8].copy_from_slice(&self.system.to_be_bytes());
-        bytes[8..16].copy_from_slice(&self.timeline.to_be_bytes());
-        bytes
-    }
-    /// Its identifier and its timeline, as they were written there.
-    pub(super) fn of_lineage(lineage: [u8; 20]) -> [i64; 2] {
-        let (numbers, _) = lineage.as_chunks();
-        [0, 1].map(|at| numbers.get(at).copied().map_or(0, i64::from_be_bytes))
-    }
-
-    fn parse(text: &str) -> Result<Self, StoreError> {
-        let parts = text.split_once('/').and_then(|(system, timeline)| {
-            Some(Self { system: system.parse().ok()?, timeline: timeline.parse().ok()? })
-        });
-        parts.ok_or_else(|| corrupt(format!("the server's identity is {text:?}")))
-    }
-
-    /// In which way it isn't the one that it was. A new timeline begins where a standby is promoted, and where a base backup
-    /// is recovered: nothing tells one from the other.
-    pub(super) fn compare(self, known: Option<Self>, promotion: Replaced) -> Option<Replaced> {
-        match known {
-            Some(known) if known == self => None,
-            Some(known) if known.system == self.system && known.timeline < self.timeline => Some(promotion),
-            _ => Some(Replaced::Restored),
-        }
-    }
 }
 
 pub(super) fn found(row: &PgRow) -> Result<Found, StoreError> {
     let mut columns = Columns { row, next: 0 };
     let parts = parts(&mut columns)?;
     let not_before = columns.moment("not_before")?;
-    let server: Option<&str> = columns.take("server")?;
+    let run = run(&mut columns)?;
     let known: Option<&str> = columns.take("known")?;
     let intact: Option<bool> = columns.take("intact")?;
+    let flushed = position(&mut columns)?;
     Ok(Found {
         row: parts,
         not_before,
-        server: server.map(Server::parse).transpose()?,
+        word: run.zip(flushed).map(|(run, flushed)| Word { run, flushed, not_before }),
         known: known.filter(|_| intact == Some(true)).map(Server::parse).transpose()?,
     })
+}
+
+fn run(columns: &mut Columns<'_>) -> Result<Option<Run>, StoreError> {
+    let run: Option<&str> = columns.take("server")?;
+    run.map(Run::parse).transpose()
+}
+
+/// A place in the server's log, in bytes since its beginning.
+fn position(columns: &mut Columns<'_>) -> Result<Option<i64>, StoreError> {
+    let position: Option<PgLsn> = columns.take("position")?;
+    Ok(position.map(|position| u64::from(position).cast_signed()))
 }
 
 /// A row of a scan, with both names as they are kept.
@@ -192,10 +167,30 @@ pub(super) struct Outcome {
     pub(super) synchronous_commit: String,
     pub(super) fsync: String,
     pub(super) standbys: String,
+    /// Up to where the log is flushed once this is answered, if anything was written.
+    pub(super) flushed: Option<i64>,
 }
 
-pub(super) fn outcome(row: &PgRow) -> Result<Outcome, StoreError> {
-    let mut columns = Columns { row, next: 0 };
+pub(super) fn outcome(rows: &[PgRow]) -> Result<Outcome, StoreError> {
+    outcome_of(&mut answer(rows)?)
+}
+
+/// What came of a declaration, and what the server says of itself since.
+pub(super) fn declared(rows: &[PgRow]) -> Result<(Outcome, Option<Word>), StoreError> {
+    let mut columns = answer(rows)?;
+    let outcome = outcome_of(&mut columns)?;
+    let not_before = columns.moment("not_before")?;
+    let word =
+        run(&mut columns)?.zip(outcome.flushed).map(|(run, flushed)| Word { run, flushed, not_before });
+    Ok((outcome, word))
+}
+
+fn answer(rows: &[PgRow]) -> Result<Columns<'_>, StoreError> {
+    let row = rows.first().ok_or_else(|| corrupt("a write without an answer".to_owned()))?;
+    Ok(Columns { row, next: 0 })
+}
+
+fn outcome_of(columns: &mut Columns<'_>) -> Result<Outcome, StoreError> {
     let written = match columns.take::<i32>("outcome")? {
         Some(0) => Written::Done,
         Some(1) => Written::Refused,
@@ -208,28 +203,6 @@ pub(super) fn outcome(row: &PgRow) -> Result<Outcome, StoreError> {
         synchronous_commit: text("synchronous_commit")?,
         fsync: text("fsync")?,
         standbys: text("synchronous_standby_names")?,
+        flushed: position(columns)?,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_server_is_known_by_its_identifier_and_its_timeline() {
-        let server = |text: &str| Server::parse(text).unwrap();
-        let now = server("7711046875946803446/3");
-        let seen = |known: &str, promotion| now.compare(Some(server(known)), promotion);
-        for promotion in [Replaced::Failover, Replaced::Restored] {
-            assert_eq!(seen("7711046875946803446/3", promotion), None);
-            assert_eq!(seen("7711046875946803446/2", promotion), Some(promotion));
-            assert_eq!(seen("7711046875946803446/4", promotion), Some(Replaced::Restored), "time ran back");
-            assert_eq!(seen("7711046875946803447/3", promotion), Some(Replaced::Restored));
-            assert_eq!(seen("7711046875946803447/2", promotion), Some(Replaced::Restored));
-            assert_eq!(now.compare(None, promotion), Some(Replaced::Restored), "a lost row is no new one");
-        }
-        for text in ["", "1", "1/", "/1", "a/1", "1/1/1"] {
-            assert!(Server::parse(text).is_err(), "{text}");
-        }
-    }
 }

@@ -60,7 +60,7 @@ const FAIL: Conditional = Conditional {
 };
 
 /// $3 the first step, $4 the last, $5 to $8 the drift, $9 the epoch, $10 the nonce, $11 the limit of failures, $12 whether it lets
-/// its user in, $13 to $15 what was seen.
+/// its user in, $13 to $17 what was seen.
 const ACCEPT: Conditional = Conditional {
     holds: "tok.epoch = $9::bigint AND (tok.watermark IS NULL OR tok.watermark < $3::bigint)
         AND bud.failures < $11::bigint",
@@ -81,7 +81,7 @@ const RESET: Conditional = Conditional {
     budget_if: "true",
 };
 
-/// $3 the epoch and $4 the watermark that it was decided with, $5 to $11 the token, $12 to $14 what was seen.
+/// $3 the epoch and $4 the watermark that it was decided with, $5 to $11 the token, $12 to $16 what was seen.
 const RENEW: (&str, &str) = (
     "t.epoch = $3::bigint AND t.watermark IS NOT DISTINCT FROM $4::bigint",
     "epoch = $5::bigint, watermark = $6::bigint, nonce = $7::bigint, drift_mean = $8::bigint,
@@ -95,16 +95,22 @@ const NO_TOKEN: &str =
     drift_updated = NULL, drift_outlier = NULL";
 
 /// What a write was committed under: read by the statement itself, since a reload of the configuration may change it under an
-/// open connection.
-const DURABILITY: &str = "current_setting('synchronous_commit'), current_setting('fsync'),
-    current_setting('synchronous_standby_names')";
+/// open connection. And where the log ends with what this write has logged until then: once the commit is answered, it is flushed up to there and
+/// further. How far it is flushed before the commit says nothing of this write.
+const COMMITTED: &str = "current_setting('synchronous_commit'), current_setting('fsync'),
+    current_setting('synchronous_standby_names'), pg_current_wal_insert_lsn()";
 
-/// Which server this is, and on which timeline; NULL on a standby. A connection that once reached a primary stays with it
-/// on its timeline, so this is found out once for each connection, and kept in a setting of the session.
+/// Up to where the server has flushed its log. A standby wouldn't say.
+const FLUSHED: &str = "CASE WHEN NOT pg_is_in_recovery() THEN pg_current_wal_flush_lsn() END";
+
+/// Which server this is, on which timeline, when it was started, and from where it would replay its log; NULL on a standby. A connection that once reached
+/// a primary stays with it on its timeline, so this is found out once for each connection, and kept in a setting of the session.
 const SERVER: &str = "coalesce(nullif(current_setting('skewgate.server', true), ''),
-    CASE WHEN NOT pg_is_in_recovery() THEN set_config('skewgate.server',
-        (SELECT system_identifier FROM pg_control_system())::text || '/' ||
-            ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::bigint, false) END)";
+    CASE WHEN NOT pg_is_in_recovery() THEN set_config('skewgate.server', concat_ws('/',
+        (SELECT system_identifier FROM pg_control_system()),
+        ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::bigint,
+        (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint,
+        (SELECT (redo_lsn - '0/0'::pg_lsn)::bigint FROM pg_control_checkpoint())), false) END)";
 
 /// The same on a connection that has found it out; NULL on others.
 const SERVER_FOUND_OUT: &str = "nullif(current_setting('skewgate.server', true), '')";
@@ -123,16 +129,18 @@ impl Statements {
             "s.token_file = {file} AND s.written_by = s.xmin::text::bigint AND (s.enrolled OR NOT {})",
             any_token(&tokens)
         );
-        // Whether the store is what a load saw of it: $first its not_before, then the server and its timeline. Another server may have
-        // taken over, or rows may have been restored.
+        // Whether the store is what a load saw of it: $first its not_before, then the server, its timeline, both again with its start, and how much log
+        // it must have. Another server may have taken over, or rows may have been restored.
         let as_seen = |server: &str, first: usize| {
             format!(
                 "EXISTS (SELECT FROM {store} s WHERE s.one AND s.not_before IS NOT DISTINCT FROM ${first}::bigint
                     AND s.system_identifier = ${}::bigint AND s.timeline = ${}::bigint
-                    AND {server} = s.system_identifier || '/' || s.timeline
+                    AND starts_with({server}, ${}::text) AND pg_current_wal_flush_lsn() >= ${}::pg_lsn
                     AND s.token_file = {file} AND s.written_by = s.xmin::text::bigint)",
                 first + 1,
-                first + 2
+                first + 2,
+                first + 3,
+                first + 4
             )
         };
         let renew = on_token(
@@ -144,14 +152,14 @@ impl Statements {
             load_at_once: format!(
                 "SELECT {TOKEN_COLUMNS}, {}, s.not_before,
                     {SERVER_FOUND_OUT}, s.system_identifier || '/' || s.timeline,
-                    {intact}
+                    {intact}, {FLUSHED}
                 FROM {store} s LEFT JOIN {tokens} t ON t.id = $1 AND t.id = $2 AND t.budget = '' WHERE s.one",
                 BUDGET_COLUMNS.replace("b.", "t.")
             ),
             load: format!(
                 "SELECT {TOKEN_COLUMNS}, {BUDGET_COLUMNS}, s.not_before,
                     {SERVER}, s.system_identifier || '/' || s.timeline,
-                    {intact}
+                    {intact}, {FLUSHED}
                 FROM (SELECT) AS always
                 LEFT JOIN {tokens} t ON t.id = $1 AND t.budget = coalesce(nullif($2, $1), '')
                 LEFT JOIN {tokens} b ON b.id = $2 AND b.budget = ''
@@ -173,7 +181,7 @@ impl Statements {
                 ON CONFLICT (one) DO UPDATE SET not_before = greatest(s.not_before, excluded.not_before),
                     system_identifier = excluded.system_identifier, timeline = excluded.timeline,
                     token_file = excluded.token_file, written_by = excluded.written_by, enrolled = true
-                RETURNING 0, {DURABILITY}"
+                RETURNING 0, {COMMITTED}, s.not_before, {SERVER_FOUND_OUT}"
             ),
             own: Changes {
                 enrol: enrol_own(&tokens, &store),
@@ -213,7 +221,7 @@ impl Conditional {
     }
 
     fn at_once(&self, tokens: &str, also: &str) -> String {
-        format!("{} RETURNING 0, {DURABILITY}", self.update_one_row(tokens, also))
+        format!("{} RETURNING 0, {COMMITTED}", self.update_one_row(tokens, also))
     }
 
     fn on_one_row(&self, tokens: &str, also: &str) -> String {
@@ -222,7 +230,7 @@ impl Conditional {
             "WITH w AS ({update} RETURNING 1)
             SELECT CASE WHEN EXISTS (SELECT FROM w) THEN 0
                 WHEN EXISTS (SELECT FROM {tokens} t WHERE t.id = $1 AND t.epoch IS NOT NULL AND t.budget = '') THEN 1
-                ELSE 2 END, {DURABILITY}"
+                ELSE 2 END, {COMMITTED}"
         )
     }
 
@@ -242,7 +250,7 @@ impl Conditional {
             b AS (UPDATE {tokens} t SET {budget} FROM found
                 WHERE t.id = $2 AND t.budget = '' AND found.holds AND {budget_if})
             SELECT CASE WHEN EXISTS (SELECT FROM found WHERE holds) THEN 0
-                WHEN EXISTS (SELECT FROM found) THEN 1 ELSE 2 END, {DURABILITY}"
+                WHEN EXISTS (SELECT FROM found) THEN 1 ELSE 2 END, {COMMITTED}"
         )
     }
 }
@@ -256,7 +264,7 @@ fn on_token(action: &str, holds: &str, tokens: &str) -> String {
     format!(
         "WITH w AS ({action} WHERE {enrolled} AND {holds} RETURNING 1)
         SELECT CASE WHEN EXISTS (SELECT FROM w) THEN 0
-            WHEN EXISTS (SELECT FROM {tokens} t WHERE {enrolled}) THEN 1 ELSE 2 END, {DURABILITY}"
+            WHEN EXISTS (SELECT FROM {tokens} t WHERE {enrolled}) THEN 1 ELSE 2 END, {COMMITTED}"
     )
 }
 
@@ -294,7 +302,7 @@ fn enrol_own(tokens: &str, store: &str) -> String {
             INSERT INTO {tokens} AS t (id, {TOKEN_NAMES}, {BUDGET_NAMES}) VALUES ($1, {NEW_TOKEN}, {NEW_BUDGET})
             ON CONFLICT (id, budget) DO UPDATE SET ({TOKEN_NAMES}) = ROW({NEW_TOKEN})
             WHERE t.epoch IS NULL AND t.id = $2 RETURNING 1)
-        SELECT CASE WHEN EXISTS (SELECT FROM w) THEN 0 ELSE 1 END, {DURABILITY}"
+        SELECT CASE WHEN EXISTS (SELECT FROM w) THEN 0 ELSE 1 END, {COMMITTED}"
     )
 }
 
@@ -307,6 +315,6 @@ fn enrol_shared(tokens: &str, store: &str) -> String {
         b AS (
             INSERT INTO {tokens} (id, {BUDGET_NAMES}) SELECT $2, {NEW_BUDGET} FROM w
             ON CONFLICT (id, budget) DO NOTHING)
-        SELECT CASE WHEN EXISTS (SELECT FROM w) THEN 0 ELSE 1 END, {DURABILITY}"
+        SELECT CASE WHEN EXISTS (SELECT FROM w) THEN 0 ELSE 1 END, {COMMITTED}"
     )
 }
