@@ -34,6 +34,8 @@ fn nodes_outlive_their_server() {
         server.crash();
         server.run();
     });
+    let server = server.lock().expect("no panic while it was locked");
+    assert_eq!(server.psql("SELECT not_before FROM skewgate.skewgate_store"), "", "a crash is no restore");
 }
 
 /// In the midst of statements, before and after they have arrived; and answers that don't come.

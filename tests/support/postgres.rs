@@ -97,6 +97,34 @@ impl Postgres {
         self.signal("INT");
     }
 
+    /// Kills it with all its processes, none of which is asked.
+    pub(crate) fn kill(&mut self) {
+        let Some(process) = &self.process else { return };
+        let id = process.id();
+        let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).expect("Linux");
+        self.signal("KILL");
+        for child in children.split_whitespace() {
+            // It ends by itself when it notices, but may not have yet.
+            let _ = Command::new("kill").args(["-s", "KILL", child]).stderr(Stdio::null()).status();
+            while Path::new("/proc").join(child).exists() {
+                thread::sleep(Duration::from_millis(5));
+            }
+        }
+    }
+
+    /// Kills a process that serves a role. All others end by that, and it starts anew without another start of its own.
+    pub(crate) fn kill_one_who_serves(&mut self, role: &str) {
+        let starts = |server: &Self| server.log().matches("all server processes terminated").count();
+        let before = starts(self);
+        let find = format!("SELECT pid FROM pg_stat_activity WHERE usename = '{role}' LIMIT 1");
+        let killed = Command::new("kill").args(["-s", "KILL", &self.psql(&find)]).status();
+        assert!(killed.expect("kill is everywhere").success());
+        while starts(self) == before {
+            thread::sleep(Duration::from_millis(5));
+        }
+        self.wait_until_it_answers();
+    }
+
     fn signal(&mut self, name: &str) {
         let Some(mut process) = self.process.take() else { return };
         let sent = Command::new("kill").args(["-s", name, &process.id().to_string()]).status();
@@ -126,6 +154,21 @@ impl Postgres {
             .args(["--no-sync", "-c", "fast", "-X", "fetch", "-d", &self.parameters("admin"), "-D"])
             .arg(&data));
         dir
+    }
+
+    /// A copy of all its files as they are while it doesn't run: as those of a disk's snapshot.
+    pub(crate) fn copy_files(&self) -> TempDir {
+        assert!(self.process.is_none(), "it runs");
+        let dir = fresh_dir();
+        run(program("cp").arg("-a").arg(self.data()).arg(dir.path()));
+        dir
+    }
+
+    /// Puts files in the place of what it holds, as they are, and starts it.
+    pub(crate) fn put_back(&mut self, files: TempDir) {
+        self.stop();
+        self.dir = files;
+        self.run();
     }
 
     /// Puts a base backup in the place of what it holds, as a recovery to a point in time: it goes on from there, on a new
