@@ -74,7 +74,7 @@ impl Attempt {
     /// client must not be able to choose it.
     ///
     /// Four of one client's attempts on a token may wait for their turn, behind one that has it; 256 of those that don't say; 512 in
-    /// all. The rest are told [`Reason::Busy`](super::Reason::Busy).
+    /// all. The rest are told [`Reason::Busy`](super::Reason::Busy), and so are all who wait behind one whose store doesn't answer in time.
     #[must_use]
     pub fn from_client(mut self, client: &str) -> Self {
         self.client = Some(client.into());

@@ -54,7 +54,7 @@ impl Inner {
             return Err(Reason::TokenUnsuited(TokenFault::AnotherToken).into());
         }
         let turn = self.turns.queue(from.key().budget(), attempt.client()).ok_or(Reason::Busy)?;
-        turn.come().await;
+        turn.come().await?;
         let loaded = self.load(from.key(), trace).await?;
         let Some(standing) = Standing::of(&loaded) else { return Err(Reason::NotEnrolled.into()) };
         let seen = loaded.seen();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::event::SecurityEvent;
 use crate::otp::{TimeStep, Totp};
-use crate::store::{Acceptance, Change, Failure, Loaded, Replaced, Row, Seen, Written};
+use crate::store::{Acceptance, Change, Failure, Loaded, Replaced, Row, Seen, StoreError, Written};
 use crate::time::os::OsClock;
 use crate::time::{LocalClock, SignedDuration, TimeInterval, Timestamp};
 use crate::token::{Drift, Token, TokenId, TokenKey, TokenState};
@@ -13,6 +13,7 @@ use crate::window::RESYNCHRONISATION_SLACK;
 
 use super::decide::{self, Decision, Purpose, Standing};
 use super::stand_in;
+use super::turn::Turn;
 use super::{Advice, Attempt, ClockFault, Inner, Reason, Refused, Trace};
 
 /// How far this host's own clock may be from true time when something is declared dead for all tokens.
@@ -27,7 +28,22 @@ impl Inner {
         trace: &mut Trace,
     ) -> Result<(TimeStep, Drift), Refusal> {
         let turn = self.turns.queue(token.key().budget(), attempt.client()).ok_or(Reason::Busy)?;
-        turn.come().await;
+        turn.come().await?;
+        let ended = self.attempt_in_turn(&turn, token, attempt, purpose, trace).await;
+        if let Err(Refusal { reason: Reason::StoreFailed(StoreError::TimedOut { .. }), .. }) = &ended {
+            turn.send_others_away();
+        }
+        ended
+    }
+
+    async fn attempt_in_turn(
+        &self,
+        turn: &Turn<'_>,
+        token: &Token,
+        attempt: &Attempt,
+        purpose: Purpose,
+        trace: &mut Trace,
+    ) -> Result<(TimeStep, Drift), Refusal> {
         let loaded = self.load(token.key(), trace).await?;
         let Some(standing) = Standing::of(&loaded) else {
             let stand_in = self.stand_ins.of_token(token.key());
@@ -184,7 +200,7 @@ impl Inner {
             None => None,
         };
         if let Some(turn) = &turn {
-            turn.come().await;
+            turn.come().await?;
         }
         let stand_in = self.stand_ins.of_client(attempt.client());
         let not_before = self.load(stand_in, trace).await?.not_before;

@@ -14,6 +14,8 @@ use crate::sync::{Mutex, MutexGuard};
 use crate::time::RawInstant;
 use crate::token::TokenId;
 
+use super::Reason;
+
 /// How many attempts may wait for one token besides the one that has its turn. A person has one or two under way; these are so many that
 /// it takes a flood from more than a hundred places at once to keep its owner out. It would not hold more connections open than that.
 const WAITING: usize = 512;
@@ -43,7 +45,7 @@ struct Lane(Mutex<Queues>);
 #[derive(Debug, Default)]
 struct Queues {
     under_way: Vec<Queue>,
-    /// How many turns were ever asked for here.
+    /// How many turns were ever asked for here: the number of the last one.
     asked: u64,
 }
 
@@ -55,7 +57,6 @@ struct Queue {
     token: u64,
     front: Place,
     waiting: VecDeque<Place>,
-    next: u64,
 }
 
 #[derive(Debug)]
@@ -77,23 +78,21 @@ impl Turns {
         let most = if client.is_some() { WAITING_OF_ONE } else { WAITING_UNNAMED };
         let client = client.map_or(0, |client| self.hasher.hash_one(client));
         let token = id.name_hash();
-        let place = |number| Place { number, client, waker: None };
         let mut queues = self.queues(token);
         queues.asked = queues.asked.wrapping_add(1);
-        let serial = queues.asked;
-        let turn = |number, front| Turn { turns: self, token, number, front, serial };
+        let number = queues.asked;
+        let place = Place { number, client, waker: None };
+        let turn = |front| Turn { turns: self, token, number, front };
         let Some(queue) = queues.under_way.iter_mut().find(|queue| queue.token == token) else {
-            queues.under_way.push(Queue { token, front: place(0), waiting: VecDeque::new(), next: 1 });
-            return Some(turn(0, true));
+            queues.under_way.push(Queue { token, front: place, waiting: VecDeque::new() });
+            return Some(turn(true));
         };
         let own = queue.waiting.iter().filter(|place| place.client == client).count();
         if queue.waiting.len() >= WAITING || own >= most {
             return None;
         }
-        let number = queue.next;
-        queue.next = queue.next.wrapping_add(1);
-        queue.waiting.push_back(place(number));
-        Some(turn(number, false))
+        queue.waiting.push_back(place);
+        Some(turn(false))
     }
 
     /// Those that share a lock with this token's.
@@ -108,27 +107,28 @@ impl Turns {
 pub(super) struct Turn<'a> {
     turns: &'a Turns,
     token: u64,
+    /// No other turn of this token has it.
     number: u64,
     /// Nobody was there before: its turn is now, and nobody takes it away.
     front: bool,
-    /// No other turn of this token has it.
-    serial: u64,
 }
 
 impl Turn<'_> {
     /// Waits until this place is the front one.
-    pub(super) async fn come(&self) {
+    ///
+    /// # Errors
+    ///
+    /// [`Reason::Busy`] where those who wait were [sent away](Self::send_others_away).
+    pub(super) async fn come(&self) -> Result<(), Reason> {
         if self.front {
-            return;
+            return Ok(());
         }
         poll_fn(|context| {
             // Dropped after the lock is let go: dropping a waker may run whatever its runtime likes.
             let _replaced;
             let mut queues = self.turns.queues(self.token);
             let queue = queues.under_way.iter_mut().find(|queue| queue.token == self.token);
-            let Some(queue) = queue else {
-                return Poll::Ready(());
-            };
+            let Some(queue) = queue else { return Poll::Ready(Err(Reason::Busy)) };
             match queue.waiting.iter_mut().find(|place| place.number == self.number) {
                 // The waker is kept under the lock under which the front is replaced: no wake-up falls between.
                 Some(place) => {
@@ -138,10 +138,24 @@ impl Turn<'_> {
                     }
                     Poll::Pending
                 }
-                None => Poll::Ready(()),
+                None if queue.front.number == self.number => Poll::Ready(Ok(())),
+                None => Poll::Ready(Err(Reason::Busy)),
             }
         })
-        .await;
+        .await
+    }
+
+    /// Sends those away who wait behind this one: where its store has kept it waiting in vain, it would keep each of them waiting as long, one
+    /// after the other.
+    pub(super) fn send_others_away(&self) {
+        let waiting = {
+            let mut queues = self.turns.queues(self.token);
+            let queue = queues.under_way.iter_mut().find(|queue| queue.front.number == self.number);
+            queue.map(|queue| std::mem::take(&mut queue.waiting)).unwrap_or_default()
+        };
+        for waker in waiting.into_iter().filter_map(|place| place.waker) {
+            waker.wake();
+        }
     }
 
     /// Eight bytes that no other write of this token has, for the one write of this turn: a hash, under the validator's own random
@@ -151,7 +165,7 @@ impl Turn<'_> {
     /// count alike: they would have to write about the same token in the same nanosecond.
     pub(super) fn nonce(&self, moment: RawInstant) -> [u8; 8] {
         let moment = moment.as_nanos().cast_unsigned();
-        self.turns.hasher.hash_one(u128::from(self.serial) << 64 | u128::from(moment)).to_le_bytes()
+        self.turns.hasher.hash_one(u128::from(self.number) << 64 | u128::from(moment)).to_le_bytes()
     }
 }
 
@@ -271,7 +285,7 @@ mod tests {
         let mut third_comes = Box::pin(third.come());
         assert!(second_comes.as_mut().poll(&mut Context::from_waker(&second_waker)).is_pending());
         assert!(third_comes.as_mut().poll(&mut Context::from_waker(&third_waker)).is_pending());
-        block_on(first.come());
+        block_on(first.come()).unwrap();
         drop(first);
         assert_eq!((second_woken.0.load(Ordering::SeqCst), third_woken.0.load(Ordering::SeqCst)), (1, 0));
         assert!(third_comes.as_mut().poll(&mut Context::from_waker(&third_waker)).is_pending());
@@ -306,7 +320,32 @@ mod tests {
         assert_eq!(second_woken.0.load(Ordering::SeqCst), 1);
         drop(second); // it had the turn, but was never polled again
         assert_eq!(third_woken.0.load(Ordering::SeqCst), 1);
-        block_on(third.come());
+        block_on(third.come()).unwrap();
+    }
+
+    #[test]
+    fn who_is_sent_away_has_no_turn_and_takes_nobody_s() {
+        let (turns, a) = (Turns::new(), id("a"));
+        let first = turns.queue(&a, None).unwrap();
+        let (second, third) = (turns.queue(&a, None).unwrap(), turns.queue(&a, None).unwrap());
+        let (woken, second_waker) = waker();
+        let mut second_comes = Box::pin(second.come());
+        assert!(second_comes.as_mut().poll(&mut Context::from_waker(&second_waker)).is_pending());
+        first.send_others_away();
+        assert_eq!(woken.0.load(Ordering::SeqCst), 1);
+        // Those who come later are others.
+        let fourth = turns.queue(&a, None).unwrap();
+        assert!(matches!(block_on(second_comes), Err(Reason::Busy)));
+        drop(first);
+        block_on(fourth.come()).unwrap();
+        assert!(matches!(block_on(third.come()), Err(Reason::Busy)));
+        drop((second, third));
+        let fifth = turns.queue(&a, None).unwrap();
+        assert!(Box::pin(fifth.come()).as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        // Nor does who waits, and doesn't have the turn, send anybody away.
+        fifth.send_others_away();
+        drop(fourth);
+        block_on(fifth.come()).unwrap();
     }
 
     #[test]
@@ -327,9 +366,9 @@ mod tests {
         let (turns, a) = (Turns::new(), id("a"));
         for _ in 0..3 {
             let (first, second) = (turns.queue(&a, None).unwrap(), turns.queue(&a, None).unwrap());
-            block_on(first.come());
+            block_on(first.come()).unwrap();
             drop(first);
-            block_on(second.come());
+            block_on(second.come()).unwrap();
         }
         assert!(turns.lanes.iter().all(|lane| lane.0.lock().unwrap().under_way.is_empty()));
     }
@@ -345,7 +384,7 @@ mod tests {
                         if round % 7 == 0 {
                             continue; // gives up at once
                         }
-                        block_on(turn.come());
+                        block_on(turn.come()).unwrap();
                         assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0);
                         std::thread::yield_now();
                         inside.fetch_sub(1, Ordering::SeqCst);

@@ -12,6 +12,8 @@ use std::task::{Context, Poll, Waker};
 enum Fault {
     /// It isn't done, and says so.
     Fails,
+    /// It isn't done, and says so at its deadline.
+    TimesOut,
     /// It is done, but its answer is lost.
     AnswerLost,
     /// It is done, its answer is lost, and it is done once more by a client that believes in retrying.
@@ -84,8 +86,11 @@ impl Scripted {
             if fault == Some(Fault::Fails) {
                 return Err(lost());
             }
-            if fault == Some(Fault::Slow) {
+            if let Some(Fault::Slow | Fault::TimesOut) = fault {
                 once_later().await;
+            }
+            if fault == Some(Fault::TimesOut) {
+                return Err(StoreError::TimedOut { store: "scripted", deadline: Duration::from_millis(500) });
             }
             let answer = act().await;
             self.done.lock().unwrap().push(op);
@@ -391,6 +396,34 @@ fn one_attempt_at_a_time_then_a_short_queue_then_busy() {
     assert_eq!(service.store.taken(), [], "nobody has got further than the first load");
     drop(waiting);
     assert!(matches!(service.refusal(&attempt).reason(), Reason::Wrong));
+}
+
+/// Otherwise hundreds would wait for a store that is gone, each for as long as all before it.
+#[test]
+fn who_waits_behind_an_attempt_whose_store_does_not_answer_is_sent_away() {
+    for op in [Op::Load, Op::Charge] {
+        let service = scripted();
+        service.store.set(op, Fault::TimesOut);
+        let (token, attempt) = (token(), wrong());
+        let mut all: Vec<_> =
+            (0..50).map(|_| Box::pin(service.gate.validate(Some(&token), &attempt))).collect();
+        let mut context = Context::from_waker(Waker::noop());
+        for future in &mut all {
+            assert!(future.as_mut().poll(&mut context).is_pending());
+        }
+        service.store.taken();
+        let refused =
+            |verdict| if let Verdict::Refused(refused) = verdict { refused } else { panic!("accepted") };
+        let refused: Vec<_> = all.into_iter().map(|future| refused(block_on(future))).collect();
+        assert!(
+            matches!(refused[0].reason(), Reason::StoreFailed(StoreError::TimedOut { .. })),
+            "{refused:?}"
+        );
+        assert!(refused[1..].iter().all(|refused| matches!(refused.reason(), Reason::Busy)));
+        assert_eq!(service.store.taken(), [], "nobody else has asked");
+        service.store.heal();
+        assert!(matches!(service.refusal(&wrong()).reason(), Reason::Wrong));
+    }
 }
 
 /// Attempts on unknown users are too many when as many on one known token would be, if one client shows them; and those of
