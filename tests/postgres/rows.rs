@@ -97,7 +97,7 @@ fn an_operator_can_read_it() {
 }
 
 /// What a million tokens take is a matter of gigabytes or not. An index that was filled in no order takes 10 bytes more, until it is built
-/// anew: too many for ids of 16 bytes, and not for the numbers of rows.
+/// anew: ids of 16 bytes take 168 then, as the documents say, and the numbers of rows less than 160 even so.
 #[test]
 #[ignore = "needs PostgreSQL: ./tests/run"]
 fn a_token_takes_less_than_160_bytes() {
@@ -107,9 +107,18 @@ fn a_token_takes_less_than_160_bytes() {
     let service = Service::on(runtime, Arc::new(connect(patient(), &parameters)));
     service.logs_in(0, &one(0));
     server.psql("CREATE TABLE written AS TABLE skewgate.skewgate_token");
-    for (id, bytes_of_id, order) in
-        [("'user-' || lpad(n::text, 11, '0')", 16, "n"), ("(1000000 + n)::text", 7, "md5(n::text)")]
-    {
+    let named = "'user-' || lpad(n::text, 11, '0')";
+    let size = |id: &str| {
+        let size = server.psql("SELECT pg_total_relation_size('skewgate.skewgate_token') / 100000.0");
+        let bytes: f64 = size.parse().expect("a number");
+        println!("{bytes} bytes a token with ids {id}");
+        bytes
+    };
+    for (id, bytes_of_id, order, most) in [
+        (named, 16, "n", 160.0),
+        ("(1000000 + n)::text", 7, "md5(n::text)", 160.0),
+        (named, 16, "md5(n::text)", 170.0),
+    ] {
         server.psql(&format!(
             "TRUNCATE skewgate.skewgate_token;
              INSERT INTO skewgate.skewgate_token (id, epoch, watermark, nonce, drift_mean, drift_variance, drift_updated, drift_outlier,
@@ -123,11 +132,8 @@ fn a_token_takes_less_than_160_bytes() {
             "SELECT count(*) FROM skewgate.skewgate_token WHERE octet_length(id) = {bytes_of_id}"
         ));
         assert_eq!(tokens, "100000");
-        let bytes: f64 = server
-            .psql("SELECT pg_total_relation_size('skewgate.skewgate_token') / 100000.0")
-            .parse()
-            .expect("a number");
-        println!("{bytes} bytes a token with ids of {bytes_of_id} bytes");
-        assert!(bytes < 160.0, "{bytes} bytes a token with ids of {bytes_of_id} bytes");
+        assert!(size(&format!("of {bytes_of_id} bytes by {order}")) < most);
     }
+    server.psql("REINDEX TABLE skewgate.skewgate_token");
+    assert!(size("of 16 bytes, with a new index") < 160.0);
 }
