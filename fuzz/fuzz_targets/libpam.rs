@@ -57,8 +57,9 @@ fn write(parts: &Parts<'_>) {
     if let Some(window) = parts.window {
         line(format_args!("\" WINDOW_SIZE {window}"));
     }
+    // None begins with a zero.
     let codes: Vec<String> =
-        parts.scratch_codes.iter().map(|code| format!("{:08}", code % 100_000_000)).collect();
+        parts.scratch_codes.iter().map(|code| (code % 90_000_000 + 10_000_000).to_string()).collect();
     codes.iter().for_each(|code| line(format_args!("{code}")));
     if parts.carriage_returns {
         text = text.replace('\n', "\r\n");
@@ -75,7 +76,9 @@ fn write(parts: &Parts<'_>) {
     };
     assert_eq!(file.secret().expose_bytes(), parts.secret);
     let period = Duration::from_secs(parts.period.into());
-    let kind = parts.counter.map_or(UriKind::Totp { period }, |counter| UriKind::Hotp { counter });
+    // A counter of 0 is none.
+    let counter = parts.counter.filter(|&counter| counter > 0);
+    let kind = counter.map_or(UriKind::Totp { period }, |counter| UriKind::Hotp { counter });
     assert_eq!(file.kind(), kind);
     let newest = parts.used.as_ref().and_then(|used| used.iter().max());
     assert_eq!(file.newest_used().map(|step| step.get()), newest.map(|&step| i64::from(step)));

@@ -195,7 +195,8 @@ impl Request {
             stratum: 1,
             root_delay: Duration::ZERO,
             root_dispersion: Duration::ZERO,
-            reference: header.receive,
+            // Of the two, the one that it is compared with: the other may lie after that, by less than a nanosecond.
+            reference: header.transmit,
             ..header
         };
         self.second_opinion(faultless.to_bytes(), &exchange)?;

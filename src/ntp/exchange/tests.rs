@@ -221,6 +221,18 @@ fn a_clock_is_read_whatever_its_server_believes() {
     }
 }
 
+/// To sntpc, which compares timestamps as they are on the wire, a reference at the receive timestamp would lie after the transmission.
+#[test]
+fn a_clock_is_read_whose_timestamps_are_one_nanosecond_or_lie_on_both_sides_of_an_era() {
+    let mut header = healthy();
+    header.receive.0 += 2;
+    header.transmit.0 = header.receive.0 - 1;
+    read(&header).unwrap();
+    let header = reply_at(at("2036-02-07T06:28:15.99995Z"));
+    assert!(header.transmit.0 < header.receive.0);
+    read(&header).unwrap();
+}
+
 #[test]
 fn kisses_are_known_by_stratum_and_code() {
     for (code, kiss) in [(*b"RATE", KissCode::Rate), (*b"DENY", KissCode::Deny), (*b"RSTR", KissCode::Rstr)] {
@@ -378,4 +390,14 @@ fn a_reply_to_another_request_is_a_stray() {
     let mut reply = healthy();
     reply.origin.0 ^= 1;
     assert_eq!(judge(&reply), Err(SourceError::OnlyStrays { datagrams: 1, stray: Stray::WrongNonce }));
+}
+
+#[test]
+fn a_reference_that_was_set_before_an_era_began_is_none_of_the_future() {
+    for after in ["2036-02-07T06:28:16.5Z", "2036-02-07T06:28:21Z", "2036-02-07T06:28:30Z"] {
+        judge(&reply_at(at(after))).unwrap();
+    }
+    let mut header = reply_at(at("2036-02-07T06:28:21Z"));
+    header.reference = WireTimestamp::from_timestamp(at("2036-02-07T06:28:22Z"));
+    assert_eq!(judge(&header), Err(Refusal::ReferenceInFuture.into()));
 }
