@@ -48,7 +48,14 @@ impl Memory {
     /// Takes the answer to what was asked when this was `asked`, of a server whose rows know it: in which way it isn't the one that it was. That is
     /// said until it is [settled](Self::settle).
     pub(super) fn hear(&mut self, asked: &Self, word: Word, promotion: Replaced) -> Option<Replaced> {
-        if let Some(before) = &asked.furthest
+        let before = match self.furthest {
+            // Another run than was known: all that was heard of that one, also meanwhile, was before this one began.
+            Some(furthest) if self.turns == asked.turns && furthest.run.lineage() != word.run.lineage() => {
+                Some(furthest)
+            }
+            _ => asked.furthest,
+        };
+        if let Some(before) = before
             && let Some(replaced) = before.compare(&word, promotion)
         {
             // One that rose was set later than all that was known here, also where it came with the files: what could

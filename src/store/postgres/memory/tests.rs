@@ -84,6 +84,18 @@ fn files_that_were_put_back_are_noticed_until_that_is_settled() {
     assert!(log.is_noticed_by(&mut memory), "once more");
 }
 
+/// A load that waits for the server while that is put back, and a write whose answer came before.
+#[test]
+fn what_was_heard_meanwhile_is_known_too() {
+    let (mut log, mut memory) = (Log::new(), Memory::default());
+    assert!(log.log_in(&mut memory));
+    let (files, asked) = (log.clone(), memory);
+    assert!(log.log_in(&mut memory));
+    log.put_back(&files, 1);
+    assert_eq!(memory.hear(&asked, log.word(), Replaced::Failover), Some(Replaced::Restored));
+    assert!(log.is_noticed_by(&mut memory), "until it is settled");
+}
+
 /// A load that is declared once, though what is declared was so already.
 #[test]
 fn an_alarm_ends_where_not_before_is_late_enough_already() {
