@@ -106,7 +106,9 @@ impl Postgres {
         for child in children.split_whitespace() {
             // It ends by itself when it notices, but may not have yet.
             let _ = Command::new("kill").args(["-s", "KILL", child]).stderr(Stdio::null()).status();
-            while Path::new("/proc").join(child).exists() {
+            // What is first in a container may leave it there, ended, for good.
+            let runs = |stat: String| !stat.contains(") Z ");
+            while fs::read_to_string(format!("/proc/{child}/stat")).is_ok_and(runs) {
                 thread::sleep(Duration::from_millis(5));
             }
         }
