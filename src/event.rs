@@ -45,7 +45,7 @@
 //! | `unknown_token` | WARN | an attempt without a token | **count** by client; alert on many from one client: it tries names |
 //! | `enrolment_refused` | WARN | an enrolment's codes didn't fit, or the token has a state already | **ignore**; count by client |
 //! | `state_missing` | ERROR | the store knows nothing of a token that the caller knows: never enrolled, or the store was emptied | **alert**: the store lost rows, or a user table has tokens that never were enrolled |
-//! | `store_replaced` | ERROR | the store noticed that it was restored, or that another node took over: codes of until now are dead | **alert**: see that the failover or the restore was meant |
+//! | `store_replaced` | ERROR | the store noticed that it was restored, or that another node took over: codes of until now are dead. Also for a right code under which PostgreSQL was started anew: that one alone is refused | **alert**: see that the failover, the restore or the restart was meant |
 //! | `clock_untrusted` | ERROR | true time is not known well enough, for anybody or for tokens whose clocks are far off | **alert**: these get in with two codes at most, or nobody does; the events of `skewgate::clock` say why |
 //! | `token_unsuited` | ERROR | the token's period, digits or T0 can't be validated under this policy | **alert**: a mistake in the user table or in the policy |
 //! | `store_failed` | ERROR | the store failed; nothing was accepted | **alert**: nobody gets in |
