@@ -277,7 +277,7 @@ mod tests {
     fn ids_are_bounded_printable_text() {
         assert_eq!(TokenId::new(""), Err(TokenIdError::Empty));
         assert_eq!(TokenId::new(&"x".repeat(256)), Err(TokenIdError::TooLong { bytes: 256 }));
-        for misleads in ['\u{85}', '\u{2028}', '\u{202e}', '\u{2066}'] {
+        for misleads in ['\u{85}', '\u{61c}', '\u{200e}', '\u{2028}', '\u{202e}', '\u{2066}'] {
             let text = format!("a{misleads}b");
             assert_eq!(TokenId::new(&text), Err(TokenIdError::ControlCharacter { at: 1 }), "{misleads:?}");
         }

@@ -106,9 +106,8 @@ impl Validator {
     /// Several codes of which not all are right are wrong, and use up what they could have been right with: whoever
     /// mistypes half of a pair needs codes that the token shows afterwards.
     ///
-    /// Attempts on one token take turns, in the order of arrival. Where the store is stuck each turn lasts as long as its deadline, so that
-    /// whoever waits behind [hundreds](Attempt::from_client) waits for minutes. Who has less patience drops the future: that gives its place
-    /// back.
+    /// Attempts on one token take turns, in the order of arrival. Where the store doesn't answer one of them by its deadline, all that wait
+    /// behind it end as [`Reason::Busy`]. Who has less patience drops the future: that gives its place back.
     ///
     /// An accepted code stays used even where its verdict never arrives, because the future was dropped or the process died
     /// after the write: its user needs the next code then.

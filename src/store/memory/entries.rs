@@ -67,11 +67,13 @@ impl Entries {
     pub(super) fn records(&self) -> Result<Vec<Record>, StoreError> {
         let mut records = Vec::new();
         for entry in self.entries().filter(|entry| !TokenId::is_stand_in_name(entry.account)) {
-            let budget = id(entry.account)?;
-            let token = entry.token.map_or_else(|| Ok(budget.clone()), id)?;
-            let key = TokenKey::new(token, budget);
-            if let Row { token: Some(state), budget: Some(budget) } = self.row(&key)? {
-                records.push(Record { key, state, budget });
+            let Row { token: state, .. } = row::decode(entry.row).map_err(corrupt)?;
+            // As a rule the account's own row comes first, so that it is found at once.
+            let Row { budget, .. } = self.kept(entry.account, None)?;
+            if let (Some(state), Some(budget)) = (state, budget) {
+                let account = id(entry.account)?;
+                let token = entry.token.map_or_else(|| Ok(account.clone()), id)?;
+                records.push(Record { key: TokenKey::new(token, account), state, budget });
             }
         }
         Ok(records)

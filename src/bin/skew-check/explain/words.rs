@@ -5,7 +5,7 @@ use std::time::Duration;
 use skewgate::clock::OffsetInterval;
 use skewgate::otp::Format;
 use skewgate::time::SignedDuration;
-use skewgate::validator::{Advice, Reason};
+use skewgate::validator::{Advice, Reason, TokenFault};
 
 use super::diagnosis::Remedy;
 use super::search::Alternative;
@@ -110,16 +110,16 @@ pub(crate) fn advice(finding: &Finding) -> String {
             format!("wait {}, then type the code that the token shows. {MAYBE_SINCE}", span(*wait))
         }
         Cause::Replay(Death::Restored, _) => format!("wait for the next code. {MAYBE_SINCE}"),
-        Cause::PartlyUsed(Death::Restored) => {
-            let count = finding.codes.len();
-            format!("wait for the next code, and have the user type {count} from there on. {MAYBE_SINCE}")
+        Cause::PartlyUsed(death) => {
+            let (count, else_then) = (finding.codes.len(), if *death == Death::Used { USED } else { MAYBE_SINCE });
+            format!("wait for the next code, and have the user type {count} from there on. {else_then}")
         }
         Cause::Replay(Death::Used, Advice::RetryAfter(wait)) => format!(
             "wait {}, if the token's clock ran ahead when that code was used, and was set right since: until then all that it shows counts as \
              used; otherwise only for the next code. {USED}",
             span(*wait)
         ),
-        Cause::Replay(Death::Used, _) | Cause::PartlyUsed(Death::Used) => format!("wait for the next code. {USED}"),
+        Cause::Replay(Death::Used, _) => format!("wait for the next code. {USED}"),
         Cause::TooOld | Cause::TooNew => about_clock(finding),
         Cause::OtherParameters => {
             "make the validator's row of this token say the same as the token, or enrol it anew".into()
@@ -167,6 +167,11 @@ fn about_reason(reason: &Reason, dead: Option<Death>) -> String {
         }
         (Reason::Locked { .. } | Reason::BudgetAhead { .. } | Reason::WatermarkAhead { .. }, _) => {
             "authenticate the user otherwise, then reset the token".into()
+        }
+        (Reason::TokenUnsuited(TokenFault::OtherParameters), _) => {
+            "are --algorithm, --digits, --period and --t0, or the URI, those of the user table? If so, that row was changed after the \
+             enrolment: put it back, or enrol the token anew"
+                .into()
         }
         _ => "mend what it says".into(),
     }
@@ -290,7 +295,7 @@ pub(crate) fn span(length: Duration) -> String {
 
 #[cfg(test)]
 mod tests {
-    use skewgate::validator::{ClockFault, TokenFault};
+    use skewgate::validator::ClockFault;
     use skewgate::window::WindowError;
 
     use super::*;
