@@ -14,47 +14,19 @@
 use std::time::Duration;
 
 use crate::otp::{Consecutive, Match, StepRange, TimeStep, Totp, scan};
-use crate::store::{Failure, Loaded};
+use crate::store::Failure;
 use crate::time::{SignedDuration, TimeInterval, Timestamp};
-use crate::token::{Bucket, Budget, Charge, Drift, Measurement, Odds, TokenState};
+use crate::token::{Bucket, Budget, Charge, Drift, Measurement, Odds};
 use crate::window::{Centre, Window};
 
 use super::{Advice, ClockFault, Policy, Reason, TokenFault};
 
+mod standing;
+
+pub use standing::Standing;
+
 /// How many codes an attempt may show: [`MAX_CONSECUTIVE`](crate::otp::MAX_CONSECUTIVE).
 const MOST_CODES: u8 = 3;
-
-/// What is known about an enrolled token when an attempt is decided on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Standing {
-    /// What is known of the token.
-    pub token: TokenState,
-    /// What may still be guessed.
-    pub budget: Budget,
-    /// Codes that could have been used until then are dead, and budgets were nearly empty then: the row may be older than
-    /// that. See [`Loaded::not_before`].
-    pub not_before: Option<Timestamp>,
-}
-
-impl Standing {
-    /// What a store has said; `None` where the token isn't enrolled.
-    #[must_use]
-    pub fn of(loaded: &Loaded) -> Option<Self> {
-        let Loaded { row, not_before, .. } = *loaded;
-        Some(Self { token: row.token?, budget: row.budget?, not_before })
-    }
-
-    /// The newest dead step: the token's watermark, or what is dead since the store was restored, whichever is newer.
-    #[must_use]
-    pub fn newest_dead(&self, policy: &Policy, totp: &Totp) -> Option<TimeStep> {
-        let (window, drift) = (policy.window(), &self.token.drift);
-        let restored = self
-            .not_before
-            .and_then(|moment| Window::newest_until(window, totp.period(), totp.t0(), moment, drift));
-        // `None` is less than every step.
-        self.token.watermark.max(restored)
-    }
-}
 
 /// What consecutive codes are shown for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -4,19 +4,7 @@ use crate::otp::Totp;
 use crate::time::SignedDuration;
 use crate::token::TokenState;
 
-use super::decide::Standing;
 use super::{Reason, TokenFault};
-
-impl Standing {
-    /// Whether the token was enrolled with codes that are made like these, but for their secret. A validator looks at that before all else.
-    ///
-    /// # Errors
-    ///
-    /// [`TokenFault::OtherParameters`] where it wasn't: its row counts other steps.
-    pub fn check_parameters(&self, totp: &Totp) -> Result<(), TokenFault> {
-        check_parameters(&self.token, totp)
-    }
-}
 
 /// How many bits of an epoch say what the token's codes were made of.
 const PARAMETER_BITS: u32 = TokenState::PARAMETER_BITS;

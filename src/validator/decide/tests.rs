@@ -1,4 +1,5 @@
 use super::*;
+use crate::token::TokenState;
 use std::sync::LazyLock;
 
 use crate::otp::{Code, Consecutive, Digits, Secret};
