@@ -335,7 +335,7 @@ fn bring_about_all_outcomes() {
         faulty.show(&wrong());
     }
     faulty.store.set(Some(Fault::Hangs));
-    let attempt = wrong();
+    let attempt = wrong().from_client("192.0.2.7");
     // The first one has its turn, four wait.
     let mut flood: Vec<_> =
         (0..6).map(|_| Box::pin(faulty.gate.validate(Some(&faulty.token), &attempt))).collect();
