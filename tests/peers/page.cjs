@@ -243,6 +243,8 @@ const SCENARIOS = {
       grid.scrollTop = grid.scrollHeight;
       return times;
     });
+    // In the next frame, or a later one where the machine is busy.
+    await page.waitForFunction("document.querySelector('#grid [aria-rowindex=\"10001\"]')");
     await see('scrolled', at, { order, scrolls });
 
     // By keyboard alone, from the start.
