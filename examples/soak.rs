@@ -6,11 +6,14 @@
 #[path = "../tests/world/mod.rs"]
 mod world;
 
-use std::io::{IsTerminal, Write};
+use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 
+use clap::Parser;
+use indicatif::ProgressBar;
 use world::{Tally, run};
 
 /// Each thread takes so many seeds at a time.
@@ -19,39 +22,18 @@ const SHARE: u64 = 1_000;
 /// Where this many runs have failed, more of them tell nothing new.
 const ENOUGH_FAILURES: usize = 20;
 
-const USAGE: &str = "soak [--runs N] [--seed S] [--threads T]
-
-  --runs N      how many runs, default 1000000
-  --seed S      the seed of the first run, the next have those after it; default 1000000, behind those of tests/simulation.rs
-  --threads T   default: as many as there are processors";
-
+/// Simulated measurements without end. What did not hold is told with its seed, and the exit status is 1 then.
+#[derive(Parser)]
 struct Arguments {
+    /// How many.
+    #[arg(long, value_name = "N", default_value_t = 1_000_000)]
     runs: u64,
+    /// The seed of the first; those after it have the next ones. The default is behind those of tests/simulation.rs.
+    #[arg(long, value_name = "S", default_value_t = 1_000_000)]
     seed: u64,
-    threads: usize,
-}
-
-impl Arguments {
-    fn parse(mut words: impl Iterator<Item = String>) -> Result<Self, String> {
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        let mut arguments = Self { runs: 1_000_000, seed: 1_000_000, threads };
-        while let Some(option) = words.next() {
-            let mut number = || {
-                let word = words.next().ok_or_else(|| format!("{option} needs a number"))?;
-                word.parse::<u64>().map_err(|_| format!("{option} needs a number, this is none: {word}"))
-            };
-            match option.as_str() {
-                "--runs" => arguments.runs = number()?,
-                "--seed" => arguments.seed = number()?,
-                "--threads" => {
-                    arguments.threads =
-                        usize::try_from(number()?.max(1)).map_err(|error| error.to_string())?;
-                }
-                _ => return Err(format!("there is no option {option}")),
-            }
-        }
-        Ok(arguments)
-    }
+    /// How many at a time; otherwise as many as there are processors.
+    #[arg(long, value_name = "T")]
+    threads: Option<NonZeroUsize>,
 }
 
 #[derive(Default)]
@@ -62,17 +44,12 @@ struct Found {
 }
 
 fn main() -> ExitCode {
-    let arguments = match Arguments::parse(std::env::args().skip(1)) {
-        Ok(arguments) => arguments,
-        Err(why) => {
-            eprintln!("soak: {why}\n\n{USAGE}");
-            return ExitCode::from(2);
-        }
-    };
-    let Arguments { runs, seed, threads } = arguments;
+    let Arguments { runs, seed, threads } = Arguments::parse();
+    let threads = threads.map_or_else(|| thread::available_parallelism().map_or(1, usize::from), usize::from);
     let (next, found) = (AtomicU64::new(0), Mutex::new(Found::default()));
-    let progress = std::io::stderr().is_terminal();
-    std::thread::scope(|scope| {
+    // Where nobody looks at a terminal, nothing is shown.
+    let progress = ProgressBar::new(runs);
+    thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
                 loop {
@@ -85,10 +62,7 @@ fn main() -> ExitCode {
                     found.tally.add(&share.tally);
                     found.done += share.done;
                     found.failures.extend(share.failures);
-                    if progress {
-                        eprint!("\r{} of {runs} runs, {} failed", found.done, found.failures.len());
-                        let _ = std::io::stderr().flush();
-                    }
+                    progress.set_position(found.done);
                     if found.failures.len() >= ENOUGH_FAILURES {
                         return;
                     }
@@ -97,9 +71,7 @@ fn main() -> ExitCode {
         }
     });
     let found = found.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-    if progress {
-        eprintln!();
-    }
+    progress.finish_and_clear();
     println!("{} runs from seed {seed} on\n{}", found.done, found.tally);
     for (seed, why) in &found.failures {
         println!("SKEWGATE_TEST_SEED={seed}: {why}");

@@ -9,25 +9,19 @@ mod kills;
 
 use std::process::{Command, ExitCode};
 
+use clap::Parser;
+use indicatif::ProgressBar;
 use kills::{Service, is_child, live};
 
-const USAGE: &str = "store_soak [--seed S] [--kills N]
-
-  --seed S    default 1
-  --kills N   default 2000";
-
-fn arguments(mut words: impl Iterator<Item = String>) -> Result<(u64, u64), String> {
-    let (mut seed, mut kills) = (1, 2_000);
-    while let Some(option) = words.next() {
-        let wanted = match option.as_str() {
-            "--seed" => &mut seed,
-            "--kills" => &mut kills,
-            _ => return Err(format!("there is no option {option}")),
-        };
-        let word = words.next().ok_or_else(|| format!("{option} needs a number"))?;
-        *wanted = word.parse().map_err(|_| format!("{option} needs a number, this is none: {word}"))?;
-    }
-    Ok((seed, kills))
+/// Kills a service again and again, and looks whether anything was lost. The exit status is 1 then, and where nothing was shown.
+#[derive(Parser)]
+struct Arguments {
+    /// Decides what the service does, and when it is killed.
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    seed: u64,
+    /// How often.
+    #[arg(long, value_name = "N", default_value_t = 2_000)]
+    kills: u64,
 }
 
 fn main() -> ExitCode {
@@ -35,13 +29,7 @@ fn main() -> ExitCode {
         live();
         return ExitCode::SUCCESS;
     }
-    let (seed, kills) = match arguments(std::env::args().skip(1)) {
-        Ok(arguments) => arguments,
-        Err(error) => {
-            eprintln!("store_soak: {error}\n\n{USAGE}");
-            return ExitCode::from(2);
-        }
-    };
+    let Arguments { seed, kills } = Arguments::parse();
     let program = match std::env::current_exe() {
         Ok(program) => program,
         Err(error) => {
@@ -50,17 +38,18 @@ fn main() -> ExitCode {
         }
     };
     let mut service = Service::new(seed);
+    // Where nobody looks at a terminal, nothing is shown.
+    let progress = ProgressBar::new(kills);
     let mut failed = false;
     for kill in 0..kills {
         if let Err(error) = service.live_and_die(Command::new(&program)) {
-            eprintln!("store_soak: seed {seed}, kill {kill}: {error}");
+            progress.suspend(|| eprintln!("store_soak: seed {seed}, kill {kill}: {error}"));
             failed = true;
             break;
         }
-        if kill % 100 == 99 {
-            eprintln!("{}", service.seen);
-        }
+        progress.inc(1);
     }
+    progress.finish_and_clear();
     let seen = service.seen;
     println!("{seen}");
     if failed || seen.lost > 0 {

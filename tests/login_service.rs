@@ -349,19 +349,23 @@ fn the_command_line_says_what_is_wrong_with_it() {
     };
     let (code, text) = run(&["--help"]);
     assert_eq!(code, Some(0));
-    assert!(text.starts_with("login_service: sign in") && text.contains("--store WHERE"), "{text}");
+    assert!(text.starts_with("Sign in with") && text.contains("--store <WHERE>"), "{text}");
     for (options, why) in [
-        (&[][..], "nobody says what time it is: give --source several times, or --system-clock"),
-        (&["--system-clock", "1s", "--source", "ntp1.example.org"], "exclude each other"),
-        (&["--system-clock", "1 s"], "--system-clock 1 s: expected a number with a unit"),
-        (&["--source", "x:0"], "--source x:0: "),
-        (&["--listen"], "--listen needs a value"),
-        (&["--sauce", "x"], "there is no option --sauce"),
-        (&["--store", "mysql://root:hunter2@x"], "--store (not shown): expected embedded, memory:"),
+        (&[][..], "--source <HOST[:PORT]>|--system-clock <DURATION>"),
+        (&["--system-clock", "1s", "--source", "ntp1.example.org"], "cannot be used with"),
+        (&["--system-clock", "1s", "--allow-single"], "cannot be used with"),
+        (&["--system-clock", "1 x"], "unknown time unit"),
+        (&["--source", "x:0"], "invalid value 'x:0' for '--source"),
+        (&["--listen"], "a value is required"),
+        (&["--sauce", "x"], "--source"),
+        (
+            &["--system-clock", "1s", "--store", "mysql://root:hunter2@x"],
+            "--store (not shown): expected embedded, memory:",
+        ),
     ] {
         let (code, text) = run(options);
         assert_eq!(code, Some(2), "{options:?}");
-        assert!(text.starts_with("login_service: ") && text.contains(why), "{options:?}: {text}");
+        assert!(text.starts_with("error: ") && text.contains(why), "{options:?}: {text}");
         assert!(!text.contains("hunter2"), "{text}");
     }
     // One source alone is believed only where that was asked for.

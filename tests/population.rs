@@ -29,7 +29,7 @@ fn rejects(row: &Row) -> (f64, f64) {
 
 #[test]
 fn few_right_codes_are_refused_and_few_codes_accepted() {
-    let figures = SMALL.run().unwrap();
+    let figures = SMALL.run(&|_| {}).unwrap();
     for clock in [Clock::Right, Clock::WrongMonitored] {
         let ours = row(&figures, "skewgate", clock);
         let (refused, margin) = rejects(ours);
@@ -87,7 +87,7 @@ fn what_is_printed_can_be_read(figures: &Figures) {
     for field in ["false_reject_percent", "mean_codes", "year_break_in_percent"] {
         assert!(ours[field].as_f64().is_some_and(|figure| figure > 0.0), "{field}");
     }
-    let presets = SMALL.presets().expect("valid policies");
+    let presets = SMALL.presets(&|_| {}).expect("valid policies");
     presets_are_what_they_say(&presets);
     assert!(report::text(&SMALL, figures, &presets).contains("| skewgate | wrong-monitored |"));
     let picture = chart::draw(&figures.rows);
@@ -133,6 +133,6 @@ fn whose_clock_was_set_right_gets_in() {
 #[test]
 fn a_seed_decides_everything() {
     let tiny = Study { users: 200, years: 1, drawn_years: 1, ..SMALL };
-    let json = || report::json(tiny.seed, &tiny.run().unwrap().rows).unwrap();
+    let json = || report::json(tiny.seed, &tiny.run(&|_| {}).unwrap().rows).unwrap();
     assert_eq!(json(), json());
 }

@@ -4,40 +4,75 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::error::ErrorKind;
+use clap::{ArgGroup, Args, CommandFactory, Parser};
+use humantime::parse_duration;
 use skewgate::ntp::Source;
+use tracing::level_filters::LevelFilter;
 
-/// What `--help` says.
-pub(crate) const HELP: &str = "\
-login_service: sign in with a password and a one-time code
+/// Sign in with a password and a one-time code.
+#[derive(Parser)]
+#[command(
+    name = "login_service",
+    group = ArgGroup::new("time").required(true).args(["sources", "system_clock"]),
+    after_help = "SIGTERM and Ctrl-C end it when the requests in flight are answered."
+)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) clock: ClockArguments,
 
-  login_service --source HOST [--source HOST]... [options]
+    /// Users, tokens and the sealing key.
+    #[arg(long, value_name = "DIR", default_value = "login-service-data", help_heading = "What is kept")]
+    pub(crate) data: PathBuf,
+    /// Where tokens are kept: embedded (a file in DIR), memory:, redis://... or postgres://... With memory: all is forgotten at the
+    /// end, users too. Other users of this host see command lines: what holds a password is better said by the variable.
+    #[arg(
+        long,
+        value_name = "WHERE",
+        env = "LOGIN_SERVICE_STORE",
+        hide_env_values = true,
+        default_value = "embedded",
+        help_heading = "What is kept"
+    )]
+    store: String,
 
-Time: one of these is needed
-  --source HOST[:PORT]   an NTP server; give several, best four. They are asked in the background
-  --system-clock DUR     ask nobody: this host's clock is right to DUR, for example 500ms, because somebody else sees to that
+    /// Where browsers look.
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8080", help_heading = "The network")]
+    pub(crate) listen: SocketAddr,
+    /// /healthz and /metrics are there, and no longer at --listen.
+    #[arg(long, value_name = "ADDR:PORT", help_heading = "The network")]
+    pub(crate) internal: Option<SocketAddr>,
+    /// A proxy does TLS: cookies are for TLS alone, and the client's address is the last one in X-Forwarded-For.
+    #[arg(long, help_heading = "The network")]
+    pub(crate) behind_proxy: bool,
+    /// What goes to stdout as JSON lines: off, error, warn, info or debug.
+    #[arg(long, value_name = "LEVEL", default_value = "info", help_heading = "The network")]
+    pub(crate) log: LevelFilter,
+}
 
-Time: how sources are used
-  --allow-single         believe a single source
-  --interval DUR         the time between two rounds, default 10m
-  --max-age DUR          an answer older than this is none, default 24h
-
-What is kept
-  --data DIR             users, tokens and the sealing key, default ./login-service-data
-  --store WHERE          where tokens are kept: embedded (the default: a file in DIR), memory:, redis://... or postgres://...
-                         With memory: all is forgotten at the end, users too
-
-The network
-  --listen ADDR:PORT     default 127.0.0.1:8080
-  --internal ADDR:PORT   /healthz and /metrics are there, and no longer at --listen
-  --behind-proxy         a proxy does TLS: cookies are for TLS alone, and the client's address is the last one in X-Forwarded-For
-  --log FILTER           what goes to stdout as JSON lines: off, error, warn, info (the default), debug
-
-  --help                 this text
-
-DUR is a number with a unit: ms, s, m, h. SIGTERM and Ctrl-C end it when the requests in flight are answered.";
+/// Who says what time it is.
+#[derive(Args)]
+#[command(next_help_heading = "Time (--source or --system-clock is needed)")]
+pub(crate) struct ClockArguments {
+    /// An NTP server; give several, best four. They are asked in the background.
+    #[arg(long = "source", value_name = "HOST[:PORT]")]
+    pub(crate) sources: Vec<Source>,
+    /// Ask nobody: this host's clock is right to so much, for example 500ms, because somebody else sees to that.
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    pub(crate) system_clock: Option<Duration>,
+    /// Believe a single source.
+    #[arg(long, conflicts_with = "system_clock")]
+    pub(crate) allow_single: bool,
+    /// The time between two rounds.
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "10m", conflicts_with = "system_clock")]
+    pub(crate) interval: Duration,
+    /// An answer older than this is none; otherwise 24h.
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, conflicts_with = "system_clock")]
+    pub(crate) max_age: Option<Duration>,
+}
 
 /// Where the states of tokens are kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) enum StoreChoice {
     Embedded,
     Memory,
@@ -45,121 +80,27 @@ pub(crate) enum StoreChoice {
     Postgres(String),
 }
 
-/// Who says what time it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum ClockChoice {
-    Sources { sources: Vec<Source>, allow_single: bool, interval: Duration, max_age: Option<Duration> },
-    System { max_error: Duration },
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Arguments {
-    pub(crate) clock: ClockChoice,
-    pub(crate) store: StoreChoice,
-    pub(crate) data: PathBuf,
-    pub(crate) listen: SocketAddr,
-    /// Where machines look, if that is elsewhere.
-    pub(crate) internal: Option<SocketAddr>,
-    pub(crate) behind_proxy: bool,
-    pub(crate) log: tracing::level_filters::LevelFilter,
-}
-
-/// Why the command line isn't one.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum ArgumentError {
-    #[error("there is no option {0}")]
-    Unknown(String),
-    #[error("{0} needs a value")]
-    NoValue(&'static str),
-    #[error("{option} {got}: {why}")]
-    Value { option: &'static str, got: String, why: String },
-    #[error("nobody says what time it is: give --source several times, or --system-clock")]
-    NoClock,
-    #[error(
-        "--source and --system-clock exclude each other: measure the time, or vouch for this host's clock"
-    )]
-    TwoClocks,
-}
-
 impl Arguments {
-    /// `None` where help was asked for.
-    pub(crate) fn parse(mut words: impl Iterator<Item = String>) -> Result<Option<Self>, ArgumentError> {
-        let (mut sources, mut allow_single, mut interval, mut max_age) =
-            (Vec::new(), false, Duration::from_secs(600), None);
-        let mut max_error = None;
-        let mut arguments = Self {
-            clock: ClockChoice::System { max_error: Duration::ZERO },
-            store: StoreChoice::Embedded,
-            data: "login-service-data".into(),
-            listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
-            internal: None,
-            behind_proxy: false,
-            log: tracing::level_filters::LevelFilter::INFO,
-        };
-        while let Some(word) = words.next() {
-            match word.as_str() {
-                "--help" | "-h" => return Ok(None),
-                "--source" => sources.push(value("--source", &mut words, |text| text.parse::<Source>())?),
-                "--system-clock" => max_error = Some(value("--system-clock", &mut words, duration)?),
-                "--allow-single" => allow_single = true,
-                "--interval" => interval = value("--interval", &mut words, duration)?,
-                "--max-age" => max_age = Some(value("--max-age", &mut words, duration)?),
-                "--data" => arguments.data = words.next().ok_or(ArgumentError::NoValue("--data"))?.into(),
-                "--store" => arguments.store = value("--store", &mut words, store)?,
-                "--listen" => arguments.listen = value("--listen", &mut words, |text| text.parse())?,
-                "--internal" => {
-                    arguments.internal = Some(value("--internal", &mut words, |text| text.parse())?);
-                }
-                "--behind-proxy" => arguments.behind_proxy = true,
-                "--log" => arguments.log = value("--log", &mut words, |text| text.parse())?,
-                _ => return Err(ArgumentError::Unknown(word)),
+    /// Those of this process, which ends where they are none.
+    pub(crate) fn read() -> (Self, StoreChoice) {
+        let arguments = Self::parse();
+        match store(&arguments.store) {
+            Some(store) => (arguments, store),
+            None => {
+                let why = "--store (not shown): expected embedded, memory:, redis://... or postgres://...";
+                Self::command().error(ErrorKind::InvalidValue, why).exit()
             }
         }
-        arguments.clock = match (sources.is_empty(), max_error) {
-            (true, None) => return Err(ArgumentError::NoClock),
-            (false, Some(_)) => return Err(ArgumentError::TwoClocks),
-            (true, Some(max_error)) => ClockChoice::System { max_error },
-            (false, None) => ClockChoice::Sources { sources, allow_single, interval, max_age },
-        };
-        Ok(Some(arguments))
     }
 }
 
-/// The next word, read by `parse`.
-fn value<T, E: std::fmt::Display>(
-    option: &'static str,
-    words: &mut impl Iterator<Item = String>,
-    parse: impl FnOnce(&str) -> Result<T, E>,
-) -> Result<T, ArgumentError> {
-    let got = words.next().ok_or(ArgumentError::NoValue(option))?;
-    parse(&got).map_err(|why| {
-        // An address of a database may hold a password.
-        let got = if option == "--store" { "(not shown)".into() } else { got };
-        ArgumentError::Value { option, got, why: why.to_string() }
-    })
-}
-
-fn store(text: &str) -> Result<StoreChoice, &'static str> {
+/// Not a parser of clap's, which would show what it can't read: the address of a database may hold a password.
+fn store(text: &str) -> Option<StoreChoice> {
     match text.split_once(':') {
-        None if text == "embedded" => Ok(StoreChoice::Embedded),
-        Some(("memory", "")) => Ok(StoreChoice::Memory),
-        Some(("redis" | "rediss", _)) => Ok(StoreChoice::Redis(text.into())),
-        Some(("postgres" | "postgresql", _)) => Ok(StoreChoice::Postgres(text.into())),
-        _ => Err("expected embedded, memory:, redis://... or postgres://..."),
+        None if text == "embedded" => Some(StoreChoice::Embedded),
+        Some(("memory", "")) => Some(StoreChoice::Memory),
+        Some(("redis" | "rediss", _)) => Some(StoreChoice::Redis(text.into())),
+        Some(("postgres" | "postgresql", _)) => Some(StoreChoice::Postgres(text.into())),
+        _ => None,
     }
-}
-
-fn duration(text: &str) -> Result<Duration, &'static str> {
-    const EXPECTED: &str = "expected a number with a unit, for example 500ms, 10s, 5m or 24h";
-    let digits = text.find(|character: char| !character.is_ascii_digit()).ok_or(EXPECTED)?;
-    let (number, unit) = text.split_at(digits);
-    let number: u32 = number.parse().map_err(|_| EXPECTED)?;
-    let unit = match unit {
-        "ms" => Duration::from_millis(1),
-        "s" => Duration::from_secs(1),
-        "m" => Duration::from_secs(60),
-        "h" => Duration::from_secs(3600),
-        _ => return Err(EXPECTED),
-    };
-    unit.checked_mul(number).ok_or(EXPECTED)
 }

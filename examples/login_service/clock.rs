@@ -9,7 +9,7 @@ use skewgate::time::os::{OsClock, SystemTime};
 use skewgate::time::{LocalClock, SignedDuration, TimeError, TimeInterval, TimeSource, Timestamp};
 use skewgate::window::{Window, WindowError, WindowPolicy};
 
-use crate::arguments::ClockChoice;
+use crate::arguments::ClockArguments;
 use crate::error::StartError;
 
 /// Measured by a monitor in the background, or vouched for by the operator.
@@ -48,15 +48,11 @@ pub(crate) struct Measured {
 }
 
 impl Clock {
-    pub(crate) fn start(choice: ClockChoice) -> Result<Arc<Self>, StartError> {
-        let (sources, allow_single, interval, max_age) = match choice {
-            ClockChoice::System { max_error } => {
-                return Ok(Arc::new(Self::System(SystemTime::with_max_error(max_error))));
-            }
-            ClockChoice::Sources { sources, allow_single, interval, max_age } => {
-                (sources, allow_single, interval, max_age)
-            }
-        };
+    pub(crate) fn start(arguments: ClockArguments) -> Result<Arc<Self>, StartError> {
+        let ClockArguments { sources, system_clock, allow_single, interval, max_age } = arguments;
+        if let Some(max_error) = system_clock {
+            return Ok(Arc::new(Self::System(SystemTime::with_max_error(max_error))));
+        }
         let mut options = skewgate::ntp::Options { allow_single, ..Default::default() };
         if let Some(max_age) = max_age {
             options.limits.max_age = max_age;

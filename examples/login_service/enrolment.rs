@@ -50,7 +50,7 @@ pub(crate) async fn begin(
         Ok(name) => name,
         Err(error) => return again(format!("Please choose another name: {error}.")),
     };
-    if password.chars().count() < SHORTEST || password.len() > LONGEST {
+    if !(SHORTEST..=LONGEST).contains(&password.chars().count()) {
         return again(format!(
             "Please choose another password: it needs {SHORTEST} to {LONGEST} characters."
         ));

@@ -41,7 +41,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use arguments::{Arguments, HELP};
+use arguments::{Arguments, StoreChoice};
 use error::StartError;
 use service::Service;
 
@@ -55,20 +55,10 @@ const MOST_BODY_BYTES: usize = 8 * 1024;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 fn main() -> ExitCode {
-    let arguments = match Arguments::parse(std::env::args().skip(1)) {
-        Ok(Some(arguments)) => arguments,
-        Ok(None) => {
-            println!("{HELP}");
-            return ExitCode::SUCCESS;
-        }
-        Err(error) => {
-            eprintln!("login_service: {error}\n\n{HELP}");
-            return ExitCode::from(2);
-        }
-    };
+    let (arguments, store) = Arguments::read();
     // One event a line, as JSON: `skewgate::security` is for the SIEM, `skewgate::clock` for whoever keeps the clocks.
     tracing_subscriber::fmt().json().flatten_event(true).with_max_level(arguments.log).init();
-    match start(arguments) {
+    match start(arguments, store) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("login_service: {error}");
@@ -77,18 +67,18 @@ fn main() -> ExitCode {
     }
 }
 
-fn start(arguments: Arguments) -> Result<(), StartError> {
+fn start(arguments: Arguments, store: StoreChoice) -> Result<(), StartError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(serve(arguments))
+    runtime.block_on(serve(arguments, store))
 }
 
-async fn serve(arguments: Arguments) -> Result<(), StartError> {
+async fn serve(arguments: Arguments, store: StoreChoice) -> Result<(), StartError> {
     let listener = listen(arguments.listen).await?;
     let internal = match arguments.internal {
         Some(address) => Some(listen(address).await?),
         None => None,
     };
-    let (service, ended) = (Arc::new(Service::open(arguments).await?), ended()?);
+    let (service, ended) = (Arc::new(Service::open(arguments, store).await?), ended()?);
     let address = listener.local_addr()?;
     tracing::info!(target: LOG, %address, "listening");
     eprintln!("login_service: http://{address}");

@@ -41,8 +41,8 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    pub(crate) async fn open(arguments: Arguments) -> Result<Self, StartError> {
-        let Arguments { clock, store, data, behind_proxy, .. } = arguments;
+    pub(crate) async fn open(arguments: Arguments, store: StoreChoice) -> Result<Self, StartError> {
+        let Arguments { clock, data, behind_proxy, .. } = arguments;
         let directory = (store != StoreChoice::Memory).then_some(data.as_path());
         if let Some(path) = directory {
             private_directory(path)

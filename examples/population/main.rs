@@ -6,69 +6,38 @@ mod chart;
 mod report;
 mod study;
 
+use std::error::Error;
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
-use study::{Figures, Study};
+use clap::{Parser, value_parser};
+use indicatif::ProgressBar;
+use study::Study;
 
-const USAGE: &str = "population [--seed N] [--json] [--svg FILE] [--users N] [--years N]
-
-  --seed N    default 1
-  --json      one object of JSON instead of tables
-  --svg FILE  also draw the first table
-  --users N   how many log in, for each validator and clock; default 100000
-  --years N   of attack that are drawn, for each attacker; default 2000. A twentieth of them, and 20 at least, are
-              weighed, which is all that JSON shows";
-
+/// Right codes that are refused, codes that are accepted, years of attack: skewgate beside fixed windows.
+#[derive(Parser)]
 struct Arguments {
-    study: Study,
-    help: bool,
+    /// The same seed gives the same figures.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// One object of JSON instead of tables.
+    #[arg(long)]
     json: bool,
-    svg: Option<String>,
-}
-
-impl Arguments {
-    fn parse(mut words: impl Iterator<Item = String>) -> Result<Self, String> {
-        let study = Study { seed: 1, users: 100_000, years: 100, drawn_years: 2_000 };
-        let mut arguments = Self { study, help: false, json: false, svg: None };
-        while let Some(option) = words.next() {
-            let mut value = || words.next().ok_or_else(|| format!("{option} needs a value"));
-            let number = |word: String| {
-                word.parse::<u64>().map_err(|_| format!("{option} needs a number, this is none: {word}"))
-            };
-            match option.as_str() {
-                "--seed" => arguments.study.seed = number(value()?)?,
-                "--users" => arguments.study.users = number(value()?)?,
-                "--years" => {
-                    let years = number(value()?)?;
-                    (arguments.study.drawn_years, arguments.study.years) =
-                        (years, years.div_ceil(20).max(20));
-                }
-                "--help" => arguments.help = true,
-                "--json" => arguments.json = true,
-                "--svg" => arguments.svg = Some(value()?),
-                _ => return Err(format!("there is no option {option}")),
-            }
-        }
-        if arguments.json {
-            arguments.study.drawn_years = 0;
-        }
-        Ok(arguments)
-    }
+    /// Also draw the first table.
+    #[arg(long, value_name = "FILE")]
+    svg: Option<PathBuf>,
+    /// How many log in, for each validator and clock.
+    #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = value_parser!(u64).range(1..))]
+    users: u64,
+    /// Years of attack that are drawn, for each attacker. A twentieth of them, and 20 at least, are weighed, which is all that JSON
+    /// shows.
+    #[arg(long, value_name = "N", default_value_t = 2_000)]
+    years: u64,
 }
 
 fn main() -> ExitCode {
-    let arguments = match Arguments::parse(std::env::args().skip(1)) {
-        Ok(arguments) => arguments,
-        Err(why) => {
-            eprintln!("population: {why}\n\n{USAGE}");
-            return ExitCode::from(2);
-        }
-    };
-    if arguments.help {
-        println!("{USAGE}");
-        return ExitCode::SUCCESS;
-    }
-    match run(&arguments) {
+    match run(&Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(why) => {
             eprintln!("population: {why}");
@@ -77,15 +46,29 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
-    let figures: Figures = arguments.study.run()?;
+fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
+    let study = Study {
+        seed: arguments.seed,
+        users: arguments.users,
+        years: arguments.years.div_ceil(20).max(20),
+        drawn_years: if arguments.json { 0 } else { arguments.years },
+    };
+    // For people: where nobody looks at a terminal, nothing is shown.
+    let progress = ProgressBar::new_spinner();
+    progress.enable_steady_tick(Duration::from_millis(100));
+    let begins = |what: String| progress.set_message(what);
+
+    let figures = study.run(&begins)?;
     if let Some(file) = &arguments.svg {
-        std::fs::write(file, chart::draw(&figures.rows)).map_err(|error| format!("{file}: {error}"))?;
+        let drawn = chart::draw(&figures.rows);
+        std::fs::write(file, drawn).map_err(|error| format!("{}: {error}", file.display()))?;
     }
-    if arguments.json {
-        println!("{}", report::json(arguments.study.seed, &figures.rows)?);
+    let report = if arguments.json {
+        report::json(study.seed, &figures.rows)? + "\n"
     } else {
-        print!("{}", report::text(&arguments.study, &figures, &arguments.study.presets()?));
-    }
+        report::text(&study, &figures, &study.presets(&begins)?)
+    };
+    progress.finish_and_clear();
+    print!("{report}");
     Ok(())
 }

@@ -111,37 +111,44 @@ pub(crate) fn sum_of_prices() -> f64 {
 }
 
 impl Study {
-    /// The library beside its peers.
-    pub(crate) fn run(&self) -> Result<Figures, Box<dyn Error>> {
+    /// The library beside its peers. `begins` is told what is simulated next.
+    pub(crate) fn run(&self, begins: &dyn Fn(String)) -> Result<Figures, Box<dyn Error>> {
         let (mut rows, mut sieges) = (Vec::new(), Vec::new());
         let population = Population::MIXED;
         for (name, before, after) in
             [("fixed ±1", 1, 1), ("fixed [-1, 0]", 1, 0), ("fixed ±2", 2, 2), ("fixed ±7", 7, 7)]
         {
             for clock in Clock::ALL {
+                begins(format!("{name}, clock {}", clock.name()));
                 let crowd = self.crowd(&population, || Fixed { clock, before, after });
                 let year_break_in = Fixed::break_in(crowd.codes.mean());
                 rows.push(Row { validator: name.to_owned(), clock, crowd, year_break_in });
             }
         }
         for clock in Clock::ALL {
+            begins(format!("privacyIDEA-like shift, clock {}", clock.name()));
             let crowd = self.crowd(&population, || Shift::new(clock));
             let (validator, year_break_in) =
                 ("privacyIDEA-like shift".to_owned(), Shift::break_in(population.gap));
             rows.push(Row { validator, clock, crowd, year_break_in });
         }
         for clock in Clock::ALL {
+            begins(format!("skewgate, clock {}", clock.name()));
             let setup = Setup::new(WindowPolicy::default(), clock)?;
             let crowd = self.crowd(&population, || Skewgate::new(&setup));
             let attacks: Vec<Siege> = Attacker::ALL
                 .into_iter()
-                .map(|attacker| self.weigh(&setup, attacker))
+                .map(|attacker| {
+                    begins(format!("a year of attack: {}, clock {}", attacker.name(), clock.name()));
+                    self.weigh(&setup, attacker)
+                })
                 .collect::<Result<_, _>>()?;
             let year_break_in = attacks.iter().map(|siege| siege.upper).fold(0.0, f64::max);
             rows.push(Row { validator: "skewgate".to_owned(), clock, crowd, year_break_in });
             sieges.extend(attacks);
             if clock == Clock::Right && self.drawn_years > 0 {
                 for attacker in Attacker::ALL {
+                    begins(format!("a year of attack, drawn: {}", attacker.name()));
                     sieges.push(self.draw(&setup, attacker)?);
                 }
             }
@@ -150,7 +157,7 @@ impl Study {
     }
 
     /// Each ready-made policy, with a right clock, for those whom it is meant for and for others.
-    pub(crate) fn presets(&self) -> Result<Vec<Preset>, Box<dyn Error>> {
+    pub(crate) fn presets(&self, begins: &dyn Fn(String)) -> Result<Vec<Preset>, Box<dyn Error>> {
         let policies = [
             ("default", WindowPolicy::default()),
             ("strict", WindowPolicy::strict()),
@@ -166,6 +173,7 @@ impl Study {
         let mut presets = Vec::new();
         for (policy, window) in policies {
             for (population, people) in &populations {
+                begins(format!("policy {policy}: {population}"));
                 let crowd = self.measure(window, people)?;
                 presets.push(Preset { policy, population, crowd });
             }
