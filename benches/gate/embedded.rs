@@ -1,7 +1,6 @@
 //! Logins with the embedded store, 64 at a time, beside a bare redb with a transaction for each: one that is as safe as the store's own, in
 //! two phases, and one in a single phase, with one wait for the disk.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,10 +31,13 @@ pub(crate) fn beside_a_transaction_each() {
         Arc::new(tokens(u64::try_from(IN_FLIGHT * LOGINS_OF_EACH).unwrap_or(u64::MAX)));
     let runtime = Builder::new_multi_thread().worker_threads(2).build().expect("a runtime");
     let now = time.now();
-    runtime.block_on(at_once(in_flight(&tokens, |token| {
-        let store = Arc::clone(&store);
-        async move { enrol(&*store as &dyn StateStore, &token, now).await }
-    })));
+    runtime.block_on(at_once({
+        let (store, tokens) = (Arc::clone(&store), Arc::clone(&tokens));
+        move |at: usize| {
+            let (store, tokens) = (Arc::clone(&store), Arc::clone(&tokens));
+            async move { enrol(&*store as &dyn StateStore, &tokens[at], now).await }
+        }
+    }));
 
     // The same database, with rows as long under names as long.
     let bare = Database::create(directory.path().join("bare.redb")).expect("a database");
@@ -59,13 +61,15 @@ pub(crate) fn beside_a_transaction_each() {
     let (mut own, mut beside) = (Vec::new(), [const { (Vec::new(), Vec::new()) }; 2]);
     for turn in 0..TURNS {
         time.next();
-        let attempts: HashMap<_, _> =
-            tokens.iter().map(|token| (token.id().clone(), right(token, &*time.0))).collect();
-        let logins = in_flight(&tokens, |token| {
-            let (gate, attempt) = (gate.clone(), attempts[token.id()].clone());
-            async move { assert!(gate.validate(Some(&token), &attempt).await.is_accepted()) }
-        });
-        let logins = rate(tokens.len(), seconds(|| runtime.block_on(at_once(logins))));
+        let login = {
+            let attempts: Arc<Vec<_>> = Arc::new(tokens.iter().map(|token| right(token, &*time.0)).collect());
+            let (gate, tokens) = (gate.clone(), Arc::clone(&tokens));
+            move |at: usize| {
+                let (gate, tokens, attempts) = (gate.clone(), Arc::clone(&tokens), Arc::clone(&attempts));
+                async move { assert!(gate.validate(Some(&tokens[at]), &attempts[at]).await.is_accepted()) }
+            }
+        };
+        let logins = rate(tokens.len(), seconds(|| runtime.block_on(at_once(login))));
         own.push(logins);
         for (two_phases, (rates, ratios)) in [true, false].into_iter().zip(&mut beside) {
             let transactions = seconds(|| {
@@ -89,22 +93,18 @@ pub(crate) fn beside_a_transaction_each() {
     }
 }
 
-/// It once for each token, in as many lots as are in flight.
-fn in_flight<F>(tokens: &[Token], work: impl Fn(Token) -> F) -> Vec<Vec<F>> {
-    (0..IN_FLIGHT)
-        .map(|first| tokens.iter().skip(first).step_by(IN_FLIGHT).map(|token| work(token.clone())).collect())
-        .collect()
-}
-
-/// Each lot in a task of its own, one after the other.
+/// The work on each token, by its place, as many at a time as are in flight.
 #[expect(clippy::expect_used, reason = "what can't be set up can't be measured")]
-async fn at_once<F: Future<Output = ()> + Send + 'static>(lots: Vec<Vec<F>>) {
-    let one_by_one = |lot: Vec<F>| async {
-        for work in lot {
-            work.await;
+async fn at_once<F: Future<Output = ()> + Send>(work: impl Fn(usize) -> F + Clone + Send + 'static) {
+    let lot = |first: usize| {
+        let work = work.clone();
+        async move {
+            for lap in 0..LOGINS_OF_EACH {
+                work(lap * IN_FLIGHT + first).await;
+            }
         }
     };
-    let tasks: Vec<_> = lots.into_iter().map(one_by_one).map(tokio::spawn).collect();
+    let tasks: Vec<_> = (0..IN_FLIGHT).map(lot).map(tokio::spawn).collect();
     for task in tasks {
         task.await.expect("a login");
     }
