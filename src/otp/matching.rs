@@ -42,6 +42,11 @@ impl<'c> Consecutive<'c> {
     pub const fn count(self) -> usize {
         self.codes.len()
     }
+
+    /// Each of them alone, the oldest first.
+    pub(crate) fn one_by_one(self) -> impl DoubleEndedIterator<Item = Self> + ExactSizeIterator {
+        self.codes.iter().map(Self::from)
+    }
 }
 
 /// A single code.

@@ -13,7 +13,7 @@
 
 use std::time::Duration;
 
-use crate::otp::{Consecutive, Match, StepRange, TimeStep, Totp, scan};
+use crate::otp::{Consecutive, MAX_CONSECUTIVE, Match, StepRange, TimeStep, Totp, scan};
 use crate::store::Failure;
 use crate::time::{SignedDuration, TimeInterval, Timestamp};
 use crate::token::{Bucket, Budget, Charge, Drift, Measurement, Odds};
@@ -72,8 +72,8 @@ pub struct Found {
     pub all: Match,
     /// At how many steps of the window one code of several is right, and at how many two are. Nothing where all are at some step.
     pub near: [u64; 2],
-    /// The newest of those steps.
-    pub newest_near: Option<TimeStep>,
+    /// The newest step whose own code is among those. Where all fit, but some of them are dead, it is the newest that is dead.
+    pub newest_right: Option<TimeStep>,
     /// The newest step at which all codes are right, where all such steps are dead.
     pub replayed_at: Option<TimeStep>,
 }
@@ -150,9 +150,11 @@ pub fn admit<'p>(
         case.check_resynchronisation(standing.not_before)?;
     }
     if let Some(retry_after) = case.until_above_watermark(&window) {
-        // Where the token's own centre was left out, the watermark may be where it belongs: a single code isn't looked for
-        // up there, two are. Waiting would lead to where only two get in anyway.
-        if window.learned_left_out() && codes <= 1 && case.until_above_watermark(&case.window(2)?).is_none() {
+        // Where the token's own centre was left out and lies elsewhere, the watermark may be where it belongs: a single code isn't looked
+        // for up there, two are. Waiting would lead to where only two get in anyway.
+        let elsewhere =
+            window.learned_left_out() && case.shown_now().is_none_or(|step| !window.contains(step));
+        if elsewhere && codes <= 1 && case.until_above_watermark(&case.window(2)?).is_none() {
             case.afford(&case.budget, 2)?;
             return Err(Reason::ConsecutiveCodesNeeded { count: 2 });
         }
@@ -168,7 +170,7 @@ pub fn admit<'p>(
 #[must_use]
 pub fn judge(admission: &Admission<'_>, found: &Found) -> Decision {
     let Admission { window, case, codes } = admission;
-    let Found { all, near, newest_near, replayed_at } = found;
+    let Found { all, near, newest_right, replayed_at } = found;
     if let Some(step) = all.fresh {
         let model = case.policy.window().drift_model();
         let measured = Measurement::new(model, step, case.period, case.t0, &case.now);
@@ -191,9 +193,10 @@ pub fn judge(admission: &Admission<'_>, found: &Found) -> Decision {
     let charge = case.price(window, *codes, *near);
     // Sooner or later the buckets tell from which of them was paid, and so that some of the codes were right: a guesser
     // of pairs would have single codes confirmed at the price of pairs, and show one alone. So they die with the attempt,
-    // and every step up to them. Steps above have other codes, of which nothing was told.
+    // and every step up to them. Steps above have other codes, of which nothing was told. Nor was anything told of a right code beside a
+    // used one: a wrong one would have cost the same. So who shows a code again that died goes on with the next one.
     let (from, epoch) = (case.paid_from(charge.bucket), case.epoch);
-    let failure = Failure { charge, from, burn: *newest_near, epoch };
+    let failure = Failure { charge, from, burn: *newest_right, epoch };
     Decision::Wrong { failure, advice: admission.advice_after(charge) }
 }
 
@@ -214,15 +217,16 @@ impl Admission<'_> {
     ///
     /// The search takes the same time whatever is found, see [`scan`]. Where some but not all of several codes are right it is
     /// told at which steps, by searching each of them again; that takes longer, as it takes from another bucket. So does a search for where
-    /// used codes are from. What either tells is told of codes that are dead, or die with the attempt.
+    /// used codes are from. What either tells is told of codes that are dead, or die with the attempt: a right code beside a used one makes
+    /// no more work than a wrong one.
     pub fn look(&self, totp: &Totp, codes: Consecutive<'_>) -> Found {
         if codes.count() != usize::from(self.codes) {
             // Fewer than what was admitted would be a cheaper guess than was thought.
             let nothing = Match { fresh: None, replayed: false, right_at_best: 0 };
-            return Found { all: nothing, near: [0; 2], newest_near: None, replayed_at: None };
+            return Found { all: nothing, near: [0; 2], newest_right: None, replayed_at: None };
         }
         let all = scan(totp, self.window.ranges(), self.watermark(), codes);
-        let mut found = Found { all, near: [0; 2], newest_near: None, replayed_at: None };
+        let mut found = Found { all, near: [0; 2], newest_right: None, replayed_at: None };
         if all.replayed {
             found.replayed_at = scan(totp, self.window.ranges(), None, codes).fresh;
             return found;
@@ -230,12 +234,14 @@ impl Admission<'_> {
         if all.fresh.is_some() || all.right_at_best == 0 || self.codes <= 1 {
             return found;
         }
-        for step in self.window.ranges().iter().flat_map(|range| range.steps()) {
-            let Some(alone) = StepRange::new(step, step) else { continue };
-            let right = scan(totp, &[alone], None, codes).right_at_best;
-            if let Some(count) = near_index(right.min(self.codes.saturating_sub(1))) {
-                found.near[count] += 1;
-                found.newest_near = found.newest_near.max(Some(step));
+        for last in self.window.ranges().iter().flat_map(|range| range.steps()) {
+            let right = right_at(totp, last, codes);
+            let count = right.iter().flatten().count();
+            let all_fit = count == codes.count();
+            let newest = right.into_iter().flatten().find(|step| !all_fit || Some(*step) <= self.watermark());
+            found.newest_right = found.newest_right.max(newest);
+            if let Some(index) = near_index(count.min(codes.count().saturating_sub(1))) {
+                found.near[index] += 1;
             }
         }
         found
@@ -244,11 +250,11 @@ impl Admission<'_> {
     /// What is taken for granted where only the search's own answer is known: that so many codes are right at one step, the
     /// newest. For simulations, which needn't hash.
     pub fn found(&self, all: Match) -> Found {
-        let mut found = Found { all, near: [0; 2], newest_near: None, replayed_at: None };
+        let mut found = Found { all, near: [0; 2], newest_right: None, replayed_at: None };
         let known = all.right_at_best.min(self.codes.saturating_sub(1));
-        if let (None, false, Some(count)) = (all.fresh, all.replayed, near_index(known)) {
+        if let (None, false, Some(count)) = (all.fresh, all.replayed, near_index(known.into())) {
             found.near[count] = 1;
-            found.newest_near = Some(self.window.top());
+            found.newest_right = Some(self.window.top());
         }
         found
     }
@@ -331,6 +337,13 @@ impl Case<'_> {
         let watermark = self.watermark.filter(|watermark| *watermark > window.top())?;
         let ahead = if window.learned_left_out() { SignedDuration::ZERO } else { self.drift.mean() };
         Some(self.until_shown(watermark, ahead))
+    }
+
+    /// The step whose code the token most likely shows.
+    fn shown_now(&self) -> Option<TimeStep> {
+        let shown = (self.now.midpoint() + self.drift.mean() - self.t0).as_nanos();
+        let period = i64::try_from(self.period.as_nanos()).ok()?;
+        shown.checked_div_euclid(period).and_then(TimeStep::new)
     }
 
     /// How long until a clock that is ahead by so much has passed `step`.
@@ -416,8 +429,20 @@ impl Case<'_> {
     }
 }
 
+/// Where the last of the codes is looked for at `last` and the others at the steps before: at which of these steps the code is right, the
+/// newest first.
+fn right_at(totp: &Totp, last: TimeStep, codes: Consecutive<'_>) -> [Option<TimeStep>; MAX_CONSECUTIVE] {
+    let mut right = [None; MAX_CONSECUTIVE];
+    for ((code, before), place) in codes.one_by_one().rev().zip(0..).zip(&mut right) {
+        let step = last.checked_sub(before);
+        let alone = step.and_then(|step| StepRange::new(step, step));
+        *place = step.filter(|_| scan(totp, alone.as_slice(), None, code).right_at_best > 0);
+    }
+    right
+}
+
 /// Where in [`Found::near`] steps with so many right codes are counted.
-fn near_index(right: u8) -> Option<usize> {
+fn near_index(right: usize) -> Option<usize> {
     match right {
         1 => Some(0),
         2 => Some(1),

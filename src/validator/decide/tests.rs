@@ -121,15 +121,15 @@ fn a_wrong_code_pays_its_odds() {
     for (codes, burn, sum) in [
         (vec![wrong()], None, [1, 1]),
         (vec![wrong(), wrong()], None, [2, 2]),
-        (vec![code(-1), wrong()], Some(0), [1, 2]),
+        (vec![code(-1), wrong()], Some(-1), [1, 2]),
         (vec![wrong(), code(0)], Some(0), [1, 2]),
-        (vec![code(-2), wrong()], Some(-1), [1, 2]),
+        (vec![code(-2), wrong()], Some(-2), [1, 2]),
         (vec![code(0), code(0)], Some(0), [1, 2]),
         (vec![code(-2), code(0)], Some(0), [1, 1]),
         (vec![wrong(), wrong(), wrong()], None, [3, 3]),
-        (vec![code(-2), wrong(), wrong()], Some(0), [2, 3]),
-        (vec![code(-3), wrong(), wrong()], Some(-1), [2, 3]),
-        (vec![code(-2), code(-1), wrong()], Some(0), [1, 3]),
+        (vec![code(-2), wrong(), wrong()], Some(-2), [2, 3]),
+        (vec![code(-3), wrong(), wrong()], Some(-3), [2, 3]),
+        (vec![code(-2), code(-1), wrong()], Some(-1), [1, 3]),
         (vec![code(-3), code(-2), code(0)], Some(0), [1, 2]),
     ] {
         let bucket = if burn.is_none() { Bucket::Blind } else { Bucket::Partial };
@@ -291,6 +291,13 @@ fn who_is_beyond_a_single_code_is_asked_for_two_and_not_told_to_wait() {
     let vague = fast(25);
     assert!(matches!(admit_at(&vague, now(), 1), Err(Reason::ConsecutiveCodesNeeded { count: 2 })));
     assert!(matches!(decide(&vague, &[code(19), code(20)]), Decision::Accept { .. }));
+    // One that isn't known well, and most likely is right, has to wait for a minute, and then its single code will do.
+    let imported =
+        Drift::from_parts(SignedDuration::ZERO, 45 * 45 * 1_000_000_000_000, now().midpoint(), None);
+    let imported = with_drift(imported, state(Some(step(1))));
+    let Err(Reason::WatermarkAhead { retry_after }) = admit_at(&imported, now(), 1) else { panic!() };
+    let then = TimeInterval::around(now().midpoint() + SignedDuration::from(retry_after), Duration::ZERO);
+    assert!(retry_after <= Duration::from_secs(61) && admit_at(&imported, then, 1).is_ok());
     // What can't be paid for isn't asked for.
     let charge = Charge { bucket: Bucket::Partial, cost: Odds::from_e12(20_000_000) };
     let poor = Standing { budget: vague.budget.charge(charge, now().earliest()), ..vague };

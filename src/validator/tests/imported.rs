@@ -109,3 +109,50 @@ fn its_event_tells_of_no_code() {
     let enrolment = import(&service(), Imported::default()).unwrap();
     assert_eq!((enrolment.events[0].outcome, enrolment.events[0].step_offset), (Outcome::Enrolled, None));
 }
+
+/// Nothing is known of when it was used last, and nobody makes a mistake: what its user is told to do leads in.
+#[test]
+fn who_follows_the_advice_after_an_import_gets_in() {
+    for policy in [Policy::default(), Policy::strict(), Policy::hardware_tokens(), Policy::nist()] {
+        for (second, half_width) in (0..30).step_by(3).flat_map(|second| [(second, 50), (second, 1_000)]) {
+            let service = Service::new(MemoryStore::new());
+            let gate = Validator::builder(service.store.clone(), service.time.clone()).policy(policy);
+            let gate = gate.build().unwrap();
+            let mut now = Timestamp::from_unix_seconds(NOON + second).unwrap();
+            let set = |now| {
+                let half_width = Duration::from_millis(half_width);
+                service.time.set(Ok(TimeInterval::around(now, half_width)));
+            };
+            let shows = |now: Timestamp| totp().code_at(totp().step_at(now).unwrap());
+            set(now);
+            block_on(gate.enrol_imported(&token(), Imported::default())).unwrap();
+            let (mut count, mut waited) = (1, Duration::ZERO);
+            for attempt in 0.. {
+                let mut codes = vec![shows(now)];
+                for _ in 1..count {
+                    now = now + SignedDuration::from_secs(30);
+                    codes.push(shows(now));
+                }
+                set(now);
+                let attempted = Attempt::consecutive(codes).unwrap();
+                let refused = match block_on(gate.validate(Some(&token()), &attempted)) {
+                    Verdict::Accepted(_) => break,
+                    Verdict::Refused(refused) => refused,
+                };
+                let wait = match refused.advice() {
+                    Advice::RetryAfter(wait) => wait,
+                    Advice::WaitForNextCode => Duration::from_secs(30),
+                    Advice::ShowConsecutive(codes) => {
+                        count = usize::from(codes);
+                        Duration::ZERO
+                    }
+                    advice => panic!("{advice:?}: {refused:?}"),
+                };
+                now = now + SignedDuration::from(wait);
+                waited += wait;
+                assert!(attempt < 2 && waited <= Duration::from_secs(95), "{refused:?}");
+            }
+            assert_eq!(count, 1, "waiting is enough");
+        }
+    }
+}
