@@ -40,7 +40,9 @@ mod service {
         };
         match refused.advice() {
             Advice::TryAgain => "that code is wrong, please try again".into(),
-            Advice::ShowConsecutive(count) => format!("please type {count} codes, one after the other"),
+            Advice::ShowConsecutive(count) => {
+                format!("please type {count} codes, one after the other, none that you have typed before")
+            }
             Advice::WaitForNextCode => "that code was used, please wait for the next one".into(),
             Advice::RetryAfter(wait) => format!("please come back in {} s", wait.as_secs() + 1),
             _ => "please tell the operator".into(), // whose log has the reason

@@ -35,7 +35,7 @@
 //! | `wrong` | WARN | no code fitted, or not all of several; it was paid for | **count** by token and by client; alert where `price_total_e15` grows ten times as fast as in a usual week |
 //! | `replay` | WARN | a code was shown that was used before, or that is older than one that was | **count** by token; alert where `client` is another one than that of the `accepted` before: a code was read over a shoulder or by a proxy |
 //! | `throttled` | WARN | too many wrong codes: nothing was compared | **alert** on one token for more than an hour: it is being guessed at, and its owner waits |
-//! | `consecutive_codes_needed` | WARN | too many wrong codes for a single one: two in a row were asked for | **count** by token; alert on many tokens at once: somebody sprays |
+//! | `consecutive_codes_needed` | WARN | two or three codes in a row were asked for: after too many wrong ones, or because the token may be too far off for a single one | **count** by token; alert on many tokens at once, unless they were just imported: somebody sprays |
 //! | `watermark_ahead` | WARN | all codes of this window are dead: one from its future was accepted before, or what could have been used was declared dead when the token was enrolled again or imported | **alert** where it goes on for more than two minutes: a clock was wrong or forged when that code was accepted |
 //! | `budget_ahead` | WARN | a wrong code was charged by a clock that ran ahead of the present one | **alert**: this clock ran ahead before, or was fed a time of the future |
 //! | `locked` | WARN | too many failures in a row: nothing is accepted until an administrator resets the token | **alert**: an administrator has to see who failed so often |

@@ -26,7 +26,7 @@ pub(crate) fn refused(advice: Advice, codes: u8) -> (StatusCode, Message) {
             (StatusCode::OK, format!("That is not right. Please type {count} codes in a row, none of which you have typed yet."))
         }
         Advice::ShowConsecutive(count) => {
-            (StatusCode::OK, format!("Please type {count} codes that your device shows one after the other."))
+            (StatusCode::OK, format!("Please type {count} codes that your device shows one after the other, none of which you have typed yet."))
         }
         // There were too many attempts, or what the device shows counts as used for as long.
         Advice::RetryAfter(wait) => {

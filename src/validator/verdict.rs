@@ -98,7 +98,7 @@ impl Refused {
 pub enum Advice {
     /// Type the code that the token shows now.
     TryAgain,
-    /// Type so many codes that the token shows one after the other.
+    /// Type so many codes that the token shows one after the other, none of which was typed before: those may be dead.
     ShowConsecutive(u8),
     /// This code was used. Wait until the token shows the next one.
     WaitForNextCode,
@@ -118,9 +118,11 @@ pub enum Reason {
     /// The code fits, but only where codes were used already.
     #[error("the code was used before, or is older than one that was: wait for the next one")]
     Replay,
-    /// The store has no state for the token, or there is no token.
+    /// The store has no state for the token, or there is no token. Also where a token is named without the budget that it was enrolled on
+    /// ([`Token::sharing_budget`](crate::token::Token::sharing_budget)).
     #[error(
-        "there is no state for this token: enrol it; if it was enrolled, the store has lost data and must be restored"
+        "there is no state for this token: enrol it if it never was; if it was enrolled on a budget that it shares, name that \
+         (`Token::sharing_budget`); otherwise the store has lost data and must be restored: a new enrolment would bring used codes back"
     )]
     NotEnrolled,
     /// True time isn't known well enough to judge any code.
@@ -130,7 +132,7 @@ pub enum Reason {
     #[error("this token can't be validated: {0}")]
     TokenUnsuited(#[source] TokenFault),
     /// Too many wrong codes. Nothing was compared.
-    #[error("too many wrong codes: one more can be tried in {retry_after:?}")]
+    #[error("too many wrong codes: one more can be tried in {retry_after:.1?}")]
     Throttled {
         /// When the next attempt can be paid for.
         retry_after: Duration,
@@ -138,15 +140,16 @@ pub enum Reason {
     /// The guess budget was charged at a time that lies so far ahead that no number of wrong codes explains it: this host's
     /// clock ran ahead, or somebody fed it a time of the future. Nothing was compared.
     #[error(
-        "a wrong code was charged at a time of the future: wait for {retry_after:?}, or have an administrator reset the \
+        "a wrong code was charged at a time of the future: wait for {retry_after:.1?}, or have an administrator reset the \
          token"
     )]
     BudgetAhead {
         /// When the next attempt can be paid for.
         retry_after: Duration,
     },
-    /// Too many wrong codes for another single one. Nothing was compared.
-    #[error("too many wrong codes for a single one: {count} consecutive codes are needed")]
+    /// Fewer codes aren't looked at: there were too many wrong ones, the token may be too far off for a single one, or its clock is to be
+    /// learned. Nothing was compared.
+    #[error("{count} consecutive codes are needed, fewer aren't looked at now")]
     ConsecutiveCodesNeeded {
         /// How many codes an attempt must show now.
         count: u8,
@@ -154,7 +157,7 @@ pub enum Reason {
     /// All that could be right now is dead. For a minute or two where the token was enrolled again or imported, and five after a restore. Otherwise a
     /// step was accepted before that lies ahead: the token or this host's clock ran ahead, or somebody fed this host a time of the future.
     #[error(
-        "codes of up to {retry_after:?} ahead of now are dead, as if one of them was accepted: wait, or have an administrator reset the token, which \
+        "codes of up to {retry_after:.1?} ahead of now are dead, as if one of them was accepted: wait, or have an administrator reset the token, which \
          helps unless the store was restored"
     )]
     WatermarkAhead {
@@ -177,7 +180,7 @@ pub enum Reason {
     },
     /// The token's clock was learned a short time before, or the store was restored. Nothing was compared.
     #[error(
-        "this token's clock was learned just before, or the store was restored: try again in {retry_after:?}"
+        "this token's clock was learned just before, or the store was restored: try again in {retry_after:.1?}"
     )]
     TooEarlyToResynchronise {
         /// When it can be resynchronised.
@@ -209,7 +212,7 @@ pub enum ClockFault {
     Unknown(#[from] TimeError),
     /// This host's own clock contradicts it by more than an hour, and something would be written for good.
     #[error(
-        "this host's clock is {apart:?} from what its time sources say, at most an hour is allowed here: set it, or mend the sources"
+        "this host's clock is {apart:.1?} from what its time sources say, at most an hour is allowed here: set it, or mend the sources"
     )]
     Contradicted {
         /// How far they are apart.

@@ -150,14 +150,14 @@ fn about_reason(reason: &Reason, dead: Option<Death>) -> String {
             format!("{wait}: {REPLACED}, and {COULD_BE_USED}; a reset changes nothing. {MAYBE_SINCE}")
         }
         (Reason::ClockUntrusted(_), Advice::ShowConsecutive(count)) => format!(
-            "have the user type {count} codes, one after the other; for a single one the validator needs better time sources: see \
+            "have the user type {count} codes, one after the other, new ones; for a single one the validator needs better time sources: see \
              `skew-check probe`"
         ),
         (Reason::ClockUntrusted(_), _) => {
             "see `skew-check probe`: the validator needs better time sources".into()
         }
         (_, Advice::ShowConsecutive(count)) => {
-            format!("have the user type {count} codes, one after the other")
+            format!("have the user type {count} codes, one after the other, new ones")
         }
         (Reason::Throttled { .. }, _) => {
             "wait; or find out who guesses, then have an administrator reset the token".into()
