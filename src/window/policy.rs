@@ -19,6 +19,9 @@ const MOST_SIGMAS: u32 = 10;
 /// The furthest that a token's clock may be believed to be off.
 const MOST_DRIFT: Duration = Duration::from_secs(86_400);
 
+/// The furthest that a token's clock may be believed to run off: twice as fast, or not at all.
+const MOST_RATE_ERROR_PPB: u32 = 1_000_000_000;
+
 /// The longest period that is usual.
 const LONGEST_PERIOD: Duration = Duration::from_secs(60);
 
@@ -326,12 +329,19 @@ impl WindowPolicyBuilder {
         if policy.drift_model.max_drift > MOST_DRIFT {
             return Err(PolicyError::MaxDrift { got: policy.drift_model.max_drift });
         }
+        if policy.drift_model.rate_error_ppb > MOST_RATE_ERROR_PPB {
+            return Err(PolicyError::RateError { got: policy.drift_model.rate_error_ppb });
+        }
         if policy.least_entry_delay.max(policy.repaired_entry_delay) > policy.entry_delay {
             return Err(PolicyError::EntryDelays {
                 least: policy.least_entry_delay(),
                 repaired: policy.repaired_entry_delay(),
                 longest: policy.entry_delay(),
             });
+        }
+        let (mean, deviation) = (policy.drift_model.mean_delay, policy.drift_model.delay_deviation);
+        if mean.max(deviation) > policy.entry_delay() {
+            return Err(PolicyError::Delays { mean, deviation, longest: policy.entry_delay() });
         }
         if policy.least_span() > policy.max_code_age {
             return Err(PolicyError::CodesTooYoung {
@@ -395,6 +405,26 @@ pub enum PolicyError {
     MaxDrift {
         /// What was given.
         got: Duration,
+    },
+    /// Clocks that could as well stand still.
+    #[error(
+        "rate_error_ppb is {got}, at most {MOST_RATE_ERROR_PPB} is an error and not another clock: use 10000"
+    )]
+    RateError {
+        /// What was given.
+        got: u32,
+    },
+    /// Right tokens would be learned to be ahead by more than anybody takes to type.
+    #[error(
+        "mean_delay is {mean:?} and delay_deviation {deviation:?}, but entry_delay only {longest:?}: it is the longest of the three"
+    )]
+    Delays {
+        /// `mean_delay`, of the drift model.
+        mean: Duration,
+        /// `delay_deviation`, of the drift model.
+        deviation: Duration,
+        /// `entry_delay`.
+        longest: Duration,
     },
     /// The window would be refused for its age even with a perfect clock.
     #[error(

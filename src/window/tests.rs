@@ -303,6 +303,15 @@ fn policies_that_the_budget_cannot_pay_for_are_refused() {
     let got = Duration::from_secs(86_401);
     let model = DriftModel { max_drift: got, ..DriftModel::default() };
     assert_eq!(builder().drift_model(model).build(), Err(PolicyError::MaxDrift { got }));
+    let model = DriftModel { rate_error_ppb: 1_000_000_001, ..DriftModel::default() };
+    assert_eq!(builder().drift_model(model).build(), Err(PolicyError::RateError { got: 1_000_000_001 }));
+    let longer = builder().build().unwrap().entry_delay() + Duration::from_nanos(1);
+    for model in [
+        DriftModel { mean_delay: longer, ..DriftModel::default() },
+        DriftModel { delay_deviation: longer, ..DriftModel::default() },
+    ] {
+        assert!(matches!(builder().drift_model(model).build(), Err(PolicyError::Delays { .. })));
+    }
     assert!(matches!(
         builder().entry_delay(Duration::from_secs(117)).build(),
         Err(PolicyError::CodesTooYoung { .. })
