@@ -37,9 +37,9 @@
 //! 2. After a loss, stop every node of the service. Bring the user table back, and make an empty store.
 //! 3. See that the clock is right (`skew-check probe`): what is declared dead, is dead until then.
 //! 4. [`import`], before the first login. It says how many tokens came back.
-//! 5. Start the service. For five minutes nobody gets in; who was enrolled since the backup is unknown and enrols again; a
+//! 5. Start the service. For about six minutes nobody gets in; who was enrolled since the backup is unknown and enrols again; a
 //!    resynchronisation has to wait until all that could have been used is out of reach.
-//! 6. Try it before it is needed: export, log in, import into an empty store. The code of that login, and those of the next five
+//! 6. Try it before it is needed: export, log in, import into an empty store. The code of that login, and those of the next six
 //!    minutes, must be refused, and a later one let in. Every store of this crate is put to that test.
 //!
 //! A store may come back by other means: the embedded store's file or Redis's files from a copy, a virtual machine's disk from a snapshot. Then put them
@@ -95,12 +95,12 @@ pub enum BackupError {
     /// True time isn't known. Nothing was imported.
     #[error("nothing can be imported without knowing the time: {0}")]
     ClockUntrusted(#[from] TimeError),
-    /// This host's own clock contradicts the time by more than an hour, and what is declared dead is so for good. Nothing was imported.
+    /// This host's own clock may be more than an hour from true time, and what is declared dead is so for good. Nothing was imported.
     #[error(
-        "this host's clock is {apart:?} from what its time sources say, at most an hour is allowed here: set it, or mend the sources"
+        "this host's clock is up to {apart:.1?} from what its time sources say, at most an hour is allowed here: set it, or mend the sources"
     )]
     ClockContradicted {
-        /// How far they are apart.
+        /// How far they may be apart.
         apart: Duration,
     },
     /// The operating system gave no random bytes. Nothing was imported.
@@ -202,7 +202,7 @@ pub async fn export(store: &dyn ManageStore, out: &mut (dyn Write + Send)) -> Re
 ///
 /// Tokens of one account that were written while it was guessed at may say different things of its budget: the emptier one counts.
 ///
-/// Nothing is written before the whole backup has been read. Afterwards nobody gets in for five minutes, see
+/// Nothing is written before the whole backup has been read. Afterwards nobody gets in for about six minutes, see
 /// [`Validator::restored`](crate::validator::Validator::restored). As there, a security event [`Outcome::Restored`] says so, once that is
 /// declared and before the first token is written. It has no price: nothing was paid here.
 ///
@@ -216,7 +216,7 @@ pub async fn import(
 ) -> Result<Import, BackupError> {
     let Backup { records, not_before: before } = read(input)?;
     let (now, local_time) = (time.now()?, time.system_clock());
-    let apart = (now.midpoint() - local_time).unsigned_abs();
+    let apart = now.furthest_from(local_time);
     if apart > MOST_APART {
         return Err(BackupError::ClockContradicted { apart });
     }

@@ -60,6 +60,11 @@ impl TimeInterval {
         Duration::from_nanos(u64::try_from(width.as_nanos()).unwrap_or(u64::MAX).div_ceil(2))
     }
 
+    /// How far `time` may be from true time.
+    pub(crate) fn furthest_from(&self, time: Timestamp) -> Duration {
+        (self.earliest - time).unsigned_abs().max((self.latest - time).unsigned_abs())
+    }
+
     /// The point in its middle, rounded towards the past.
     #[must_use]
     pub fn midpoint(&self) -> Timestamp {

@@ -165,12 +165,12 @@ impl Inner {
         Ok(now)
     }
 
-    /// The time, if this host's own clock doesn't contradict it by an hour: what is written for good must not be a time of the
-    /// future that somebody fed to this host.
+    /// The time, if no part of it is further than an hour from this host's own clock: what is written for good must not be a time of
+    /// the future that somebody fed to this host, nor one that is hardly known.
     pub(super) fn agreed_now(&self, trace: &mut Trace) -> Result<TimeInterval, ClockFault> {
         let now = self.time.now()?;
         trace.now = Some(now);
-        let apart = (now.midpoint() - self.time.system_clock()).unsigned_abs();
+        let apart = now.furthest_from(self.time.system_clock());
         if apart > MOST_APART {
             return Err(ClockFault::Contradicted { apart });
         }

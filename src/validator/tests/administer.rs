@@ -349,6 +349,11 @@ fn nothing_is_declared_dead_for_good_by_a_clock_that_the_host_contradicts() {
     let Verdict::Refused(refused) = block_on(gate.validate(Some(&token()), &one(0))) else { panic!() };
     assert!(matches!(refused.reason(), Reason::ClockUntrusted(ClockFault::Contradicted { .. })));
     assert_eq!(block_on(service.store.load(token().key())).unwrap().not_before, None);
+    // Nor one that is hardly known.
+    let month = TimeInterval::around(at(NOON).midpoint(), Duration::from_secs(30 * 86_400));
+    service.time.set(Ok(month));
+    let refused = block_on(gate.restored()).unwrap_err();
+    assert!(matches!(refused, AdministerError::ClockUntrusted(ClockFault::Contradicted { .. })));
     service.set(1_800);
     assert!(block_on(gate.restored()).is_ok());
 }
