@@ -200,6 +200,13 @@ fn what_cannot_be_meant_is_refused_before_any_connection() {
     });
 }
 
+#[test]
+fn without_a_runtime_there_is_an_error_and_no_panic() {
+    let refused = skewgate::block_on(RedisStore::connect("redis://127.0.0.1:1"));
+    let text = refused.map(drop).unwrap_err().to_string();
+    assert!(text.contains("this thread has none of its runtimes"), "{text}");
+}
+
 /// A snapshot is taken, a code is accepted, the server dies: the code is forgotten, and that is noticed.
 #[test]
 #[ignore = "needs redis-server: ./tests/run"]

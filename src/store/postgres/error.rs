@@ -31,7 +31,7 @@ pub enum PostgresError {
     Standby,
     /// The tables aren't there.
     #[error(
-        "schema {schema} has no table skewgate_token, or it is another one: run `PostgresStore::migrate`, or its migration ({source})"
+        "schema {schema} has no table skewgate_token, or it is another one: run `PostgresStore::migrate`, or its migration ({})", whole(.source)
     )]
     NotMigrated {
         /// Where they were looked for.

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::time::{Instant, timeout_at};
 
 use crate::store::StoreError;
@@ -26,6 +27,8 @@ impl Deadline {
     }
 
     pub(super) async fn wait<F: Future>(self, future: F) -> Result<F::Output, StoreError> {
+        // Without a runtime there is no timer, and no connection either.
+        Handle::try_current().map_err(|_| super::failed(NoRuntime))?;
         timeout_at(self.at, future).await.map_err(|_| self.passed())
     }
 
@@ -33,3 +36,10 @@ impl Deadline {
         StoreError::TimedOut { store: super::NAME, deadline: self.length }
     }
 }
+
+/// There is no runtime of tokio.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "Redis is reached through tokio, and this thread has none of its runtimes: use the runtime's `block_on`"
+)]
+struct NoRuntime;

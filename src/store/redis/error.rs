@@ -58,6 +58,8 @@ pub enum RedisConnectError {
         said: String,
     },
     /// The server can't be reached, or isn't one that can be used.
-    #[error(transparent)]
+    #[error(
+        "no store on Redis, see whether its address is right, with user, password and the number of the database: {0}"
+    )]
     Store(#[from] StoreError),
 }
