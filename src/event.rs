@@ -31,7 +31,7 @@
 //! | `renewed` | INFO | a token has other digits or another period now | **ignore** |
 //! | `reset` | WARN | an administrator gave a token its whole budget back | **count** by token; alert where nobody asked for it: it gives a guesser a whole budget |
 //! | `removed` | WARN | an administrator made the store forget a token | **ignore**; alert on many in a short time |
-//! | `restored` | WARN | an administrator said that the store's rows may be old, or imported a backup: codes of until now are dead | **alert**, unless a restore is going on: nobody gets in for five minutes |
+//! | `restored` | WARN | an administrator said that the store's rows may be old, or imported a backup: codes of until now are dead | **alert**, unless a restore is going on: nobody gets in for about six minutes |
 //! | `wrong` | WARN | no code fitted, or not all of several; it was paid for | **count** by token and by client; alert where `price_total_e15` grows ten times as fast as in a usual week |
 //! | `replay` | WARN | a code was shown that was used before, or that is older than one that was | **count** by token; alert where `client` is another one than that of the `accepted` before: a code was read over a shoulder or by a proxy |
 //! | `throttled` | WARN | too many wrong codes: nothing was compared | **alert** on one token for more than an hour: it is being guessed at, and its owner waits |

@@ -202,7 +202,7 @@ impl Token {
     /// account with three tokens could be guessed at three times as often as one with a single token.
     ///
     /// `id` is the account's, or that of its first token. It must be the same whenever the token is used. All but the first token to be
-    /// enrolled on it may have to wait for a minute before their first login: see [`enrol`](crate::validator::Validator::enrol).
+    /// enrolled on it may have to wait for a minute or two before their first login: see [`enrol`](crate::validator::Validator::enrol).
     ///
     /// ```
     /// use skewgate::otp::{Secret, Totp};

@@ -60,7 +60,7 @@ impl Validator {
     /// passed, and codes that were used since come back as that clock goes on. The same where time was known much less well when the
     /// newest code was accepted than it is now: what was used above the present window's top comes back for as long.
     ///
-    /// After a restore neither is given back at once: what is dead for all tokens stays dead, for five minutes, and for a day and a half the budget is
+    /// After a restore neither is given back at once: what is dead for all tokens stays dead, for about six minutes, and for a day and a half the budget is
     /// no fuller than a restore has left it.
     ///
     /// For an account that is locked, or that is throttled and whose owner is known to ask; and for a token that was used at a time
@@ -96,7 +96,7 @@ impl Validator {
     /// change of stores, before the first login.
     ///
     /// For every token, codes that could have been used by now are refused, those within reach of one
-    /// resynchronisation since the rows were saved included: nobody gets in for five minutes. (A token that was moved twice since then, or enrolled anew under the
+    /// resynchronisation since the rows were saved included: nobody gets in for about six minutes. (A token that was moved twice since then, or enrolled anew under the
     /// same id with a clock that is further off, may have used codes that lie further ahead: those work once more at their time.) Nothing is resynchronised until all that could
     /// have been used has come out of reach; and as budgets may have forgotten what was paid, all count as nearly empty.
     ///

@@ -34,7 +34,7 @@ pub struct Enrolment {
 pub struct Imported {
     /// The newest step that it has accepted: no step up to it is accepted here, nor any that the token could have used here before it
     /// was removed. `None` where it didn't say: then no step is
-    /// accepted that could have been used by now, so its user may have to wait for the next code at the first login.
+    /// accepted that could have been used by now, so its user has to wait for a minute or so before the first login.
     pub last_used: Option<TimeStep>,
     /// How far ahead of true time the token's clock is. `None` is taken for a right clock.
     pub ahead: Option<SignedDuration>,

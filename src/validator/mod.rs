@@ -103,8 +103,11 @@ impl Validator {
     /// attempts on unknown users take turns only where [`Attempt::from_client`] names the same client, and never where it
     /// isn't called; and a token that wasn't seen for months is asked for two codes after a wrong one, an unknown user never.
     ///
-    /// Several codes of which not all are right are wrong, and use up what they could have been right with: whoever
-    /// mistypes half of a pair needs codes that the token shows afterwards.
+    /// One that is known but never was enrolled here is told to call the operator ([`Reason::NotEnrolled`]): where that may happen, as between
+    /// two pages of an enrolment, give `None` until it is done.
+    ///
+    /// Several codes of which not all are right are wrong, and those that were right are used up: whoever mistypes half of a
+    /// pair needs codes that were not typed before.
     ///
     /// Attempts on one token take turns, in the order of arrival. Where the store doesn't answer one of them by its deadline, all that wait
     /// behind it end as [`Reason::Busy`]. Who has less patience drops the future: that gives its place back.
@@ -143,8 +146,8 @@ impl Validator {
     /// **Nobody is let in by it.** The codes are used; the next one logs in, which is looked for where these were. RFC 6238 §6 asks
     /// for an authentication besides: a password, a session, or somebody at the helpdesk who knows the user.
     ///
-    /// Wrong codes pay as they do at [`validate`](Self::validate). A token is moved at most once in eleven minutes, and not within
-    /// that time after a login.
+    /// Wrong codes pay as they do at [`validate`](Self::validate). A token is moved at most once in eleven and a half minutes, and not
+    /// within that time after a login or an enrolment.
     ///
     /// # Errors
     ///

@@ -63,9 +63,11 @@ pub struct Resynchronised {
     pub events: Vec<SecurityEvent>,
 }
 
-/// An attempt that was refused.
-#[derive(Debug)]
+/// An attempt that was refused. As an error it says what its reason says: to the operator, not to the user.
+#[derive(Debug, thiserror::Error)]
+#[error("{reason}")]
 pub struct Refused {
+    #[source]
     pub(super) reason: Reason,
     pub(super) advice: Advice,
     pub(super) events: Vec<SecurityEvent>,
@@ -154,7 +156,7 @@ pub enum Reason {
         /// How many codes an attempt must show now.
         count: u8,
     },
-    /// All that could be right now is dead. For a minute or two where the token was enrolled again or imported, and five after a restore. Otherwise a
+    /// All that could be right now is dead. For a minute or two where the token was enrolled again or imported, and about six after a restore. Otherwise a
     /// step was accepted before that lies ahead: the token or this host's clock ran ahead, or somebody fed this host a time of the future.
     #[error(
         "codes of up to {retry_after:.1?} ahead of now are dead, as if one of them was accepted: wait, or have an administrator reset the token, which \
@@ -210,12 +212,12 @@ pub enum ClockFault {
     /// The time source has no interval to offer.
     #[error(transparent)]
     Unknown(#[from] TimeError),
-    /// This host's own clock contradicts it by more than an hour, and something would be written for good.
+    /// This host's own clock may be more than an hour from true time, and something would be written for good.
     #[error(
-        "this host's clock is {apart:.1?} from what its time sources say, at most an hour is allowed here: set it, or mend the sources"
+        "this host's clock is up to {apart:.1?} from what its time sources say, at most an hour is allowed here: set it, or mend the sources"
     )]
     Contradicted {
-        /// How far they are apart.
+        /// How far they may be apart.
         apart: Duration,
     },
     /// Its interval is too wide for this token.

@@ -85,7 +85,7 @@ impl PostgresBuilder {
 
     /// Takes a new timeline for the promotion of a standby, and no longer for a base backup that was recovered: nothing in the
     /// server tells one from the other. After a promotion codes of until now are dead; after a restore nobody gets in for
-    /// five minutes, since a token may have been resynchronised since.
+    /// six minutes, since a token may have been resynchronised since.
     ///
     /// For servers whose standbys take over by themselves. Whoever recovers from a base backup there has to call
     /// [`Validator::restored`](crate::validator::Validator::restored) before the first login.

@@ -35,8 +35,9 @@
 //! - nothing is written down: the database was emptied. Its tokens aren't enrolled any more;
 //! - the primary isn't one of those: another one took over, or it was started anew, maybe with older files. That is a
 //!   [failover](Replaced::Failover) where a write of this process is found to be still there, otherwise [restored](Replaced::Restored).
-//!   A restart is taken for a failover, since nobody can tell what happened to the files meanwhile: the codes of that moment are dead, their users
-//!   need the next one. The same happens where slots of a Cluster move to a node that is new, and where a primary has
+//!   A restart counts as one or the other, since nobody can tell what happened to the files meanwhile. To a process that was in use it is a failover:
+//!   the codes of that moment are dead, their users need the next one. To one that was started since, or has no write that a later load has
+//!   confirmed, it is a restore: nobody gets in for about six minutes. The same happens where slots of a Cluster move to a node that is new, and where a primary has
 //!   been without any replica for an hour (`repl-backlog-ttl`).
 //!
 //! Each process also remembers the latest `not_before` that it has seen or set. Where a failover has lost that, a load says
