@@ -277,6 +277,33 @@ fn with_a_log_that_is_always_synchronised_nothing_is_lost() {
     });
 }
 
+/// One user, who logged in last night and comes back after the restart: what let him in is proof enough, though nothing was asked since.
+#[test]
+#[ignore = "needs redis-server: ./tests/run"]
+fn who_was_let_in_last_is_proof_that_nothing_was_lost() {
+    let mut server = RedisServer::durable();
+    run(async {
+        let store = open(&server).await;
+        assert_eq!(write(&store, enrol()).await, Written::Done);
+        for number in 11..14 {
+            assert_eq!(write(&store, accept(number)).await, Written::Done);
+            tokio::task::block_in_place(|| server.restart());
+            let loaded = loop {
+                // The connection is lost first.
+                if let Ok(loaded) = store.load(&key("ada")).await {
+                    break loaded;
+                }
+            };
+            assert_eq!((watermark(&loaded), loaded.replaced), (Some(number), Some(Replaced::Failover)));
+            store.set_not_before(NOW).await.unwrap();
+        }
+        // Who was let in by one that nobody knew proves nothing of before.
+        tokio::task::block_in_place(|| server.restart());
+        while put(&store, "ada", accept(14)).await.is_err() {}
+        assert_eq!(load(&store).await.replaced, Some(Replaced::Restored));
+    });
+}
+
 // --- Who it is that answers ------------------------------------------------------------------------------------
 
 #[test]

@@ -132,6 +132,11 @@ impl Memory {
         (self.written, self.not_before)
     }
 
+    /// Whether whoever is called that was unknown when it was met last.
+    pub(super) fn has_reported(&self, lineage: [u8; 20]) -> bool {
+        self.reported.keys().any(|identity| self::lineage(identity).is_ok_and(|met| met == lineage))
+    }
+
     pub(super) fn remember(&mut self, not_before: Option<Timestamp>) {
         self.not_before = self.not_before.max(not_before);
     }
@@ -142,7 +147,7 @@ impl Memory {
         *place = Some(evidence);
     }
 
-    /// The server was known after `count` writes.
+    /// The server was known after so many writes: at a load, or where a script that has written looked for that itself.
     pub(super) fn confirm(&mut self, address: &str, count: u64) {
         let Some(writes) = self.writes.get_mut(address) else { return };
         let is_before = |evidence: &mut Evidence| evidence.number <= count;

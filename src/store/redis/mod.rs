@@ -36,8 +36,8 @@
 //! - the primary isn't one of those: another one took over, or it was started anew, maybe with older files. That is a
 //!   [failover](Replaced::Failover) where a write of this process is found to be still there, otherwise [restored](Replaced::Restored).
 //!   A restart counts as one or the other, since nobody can tell what happened to the files meanwhile. To a process that was in use it is a failover:
-//!   the codes of that moment are dead, their users need the next one. To one that was started since, or has no write that a later load has
-//!   confirmed, it is a restore: nobody gets in for about six minutes. The same happens where slots of a Cluster move to a node that is new, and where a primary has
+//!   the codes of that moment are dead, their users need the next one. To one that was started since, or has let nobody in
+//!   and written nothing before its last load, it is a restore: nobody gets in for about six minutes. The same happens where slots of a Cluster move to a node that is new, and where a primary has
 //!   been without any replica for an hour (`repl-backlog-ttl`).
 //!
 //! Each process also remembers the latest `not_before` that it has seen or set. Where a failover has lost that, a load says
@@ -265,6 +265,10 @@ impl RedisStore {
             let number = memory.next();
             if let Some(evidence) = Evidence::of(key, slot, number, &change, full_at) {
                 memory.keep(&node.address, evidence);
+            }
+            // Its script has looked whether this is still who the decision was made from.
+            if change.seen().is_some_and(|seen| !memory.has_reported(seen.lineage)) {
+                memory.confirm(&node.address, number);
             }
         }
         Ok(written)
