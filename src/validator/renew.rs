@@ -88,8 +88,10 @@ impl Inner {
             }
             Decision::Replay { advice } => Err(Refusal { reason: Reason::Replay, advice }),
             Decision::Wrong { failure, advice } => {
-                // The row counts in the old steps.
-                let burn = failure.burn.and_then(|step| last_begun_within(to.totp(), step, from.totp()));
+                // The row counts in the old steps. What is dead in the new ones is so already: counted there and back it would kill the next
+                // one each time.
+                let burn = failure.burn.filter(|step| Some(*step) > watermark);
+                let burn = burn.and_then(|step| last_begun_within(to.totp(), step, from.totp()));
                 self.fail(from, Failure { burn, ..failure }, &now, trace).await?;
                 Err(Refusal { reason: Reason::Wrong, advice })
             }

@@ -68,6 +68,39 @@ fn half_of_a_pair_burns_what_the_old_token_shows_then_and_no_more() {
     assert!(service.show(&one(80)).is_accepted());
 }
 
+/// Steps that don't begin together: what is dead in the old ones reaches into the new ones, and back.
+#[test]
+fn whoever_mistypes_one_of_the_codes_of_a_renewal_gets_in_soon_after() {
+    for (period, t0) in [(60, 0), (45, 0), (20, 0), (40, 0), (30, 15), (30, 7), (60, 15), (31, 0)] {
+        let service = service();
+        service.set(1);
+        assert!(service.show(&one(0)).is_accepted());
+        let t0 = Timestamp::from_unix_seconds(t0).unwrap();
+        let secret = Secret::from_bytes(b"12345678901234567890").unwrap();
+        let totp = Totp::builder(&secret).period(Duration::from_secs(period)).t0(t0).build().unwrap();
+        let to = Token::new(token().id().clone(), totp);
+        let shows = |second: i64| {
+            let time = Timestamp::from_unix_seconds(NOON + second).unwrap();
+            to.totp().code_at(to.totp().step_at(time).unwrap())
+        };
+        let length = i64::try_from(period).unwrap();
+        let mut second = 2 * length;
+        let mut attempts = 0;
+        loop {
+            let older = shows(second);
+            second += length;
+            service.set(second);
+            let newer = if attempts == 0 { Code::parse("000000").unwrap() } else { shows(second) };
+            if renew(&service, &to, &Attempt::consecutive([older, newer]).unwrap()).is_ok() {
+                break;
+            }
+            attempts += 1;
+            second += 1;
+            assert!(attempts <= 3, "{period} s, T0 {t0}");
+        }
+    }
+}
+
 #[test]
 fn a_replacement_is_no_renewal() {
     let service = service();
