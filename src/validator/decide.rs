@@ -275,6 +275,10 @@ impl Admission<'_> {
             if left_out {
                 return Advice::TellOperator;
             }
+            // A single code would only be followed by this again.
+            if self.case.window(1).is_ok_and(|window| window.learned_left_out()) {
+                return Advice::ShowConsecutive(self.codes);
+            }
             // The budget as it was: which bucket pays tells whether some of the codes were right.
             self.case.budget
         };

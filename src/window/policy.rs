@@ -416,7 +416,8 @@ pub enum PolicyError {
     },
     /// Right tokens would be learned to be ahead by more than anybody takes to type.
     #[error(
-        "mean_delay is {mean:?} and delay_deviation {deviation:?}, but entry_delay only {longest:?}: it is the longest of the three"
+        "the drift model's mean_delay is {mean:?} and its delay_deviation {deviation:?}, but entry_delay only {longest:?}, which is the \
+         longest of the three: give a model with shorter ones, too"
     )]
     Delays {
         /// `mean_delay`, of the drift model.
