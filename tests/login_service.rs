@@ -291,6 +291,57 @@ fn forged_forms_and_forged_cookies_do_nothing() {
     assert_eq!(service.end().code(), Some(0));
 }
 
+/// Whoever goes astray sees a page of this site, and a way on.
+#[test]
+fn what_is_not_there_and_what_can_not_be_read_is_answered_by_a_page() {
+    let service = Service::start(&["--system-clock", "50ms", "--store", "memory:"]);
+    let page = service.get("/login");
+    let cookie = page.header("set-cookie").unwrap().split(';').next().unwrap();
+    let check = |request: &str, status: u16, title: &str, link: &str| {
+        let answer = service.ask(request);
+        assert_eq!(answer.status, status, "{request}");
+        for part in [title, link, "<nav ", r#"name="viewport""#] {
+            assert!(answer.body.contains(part), "{request}: {part}: {}", answer.body);
+        }
+        assert!(
+            answer.header("content-security-policy").unwrap().contains("default-src 'none'"),
+            "{request}"
+        );
+        answer
+    };
+    let (nowhere, sign_in) = ("<h1>No such page</h1>", r#"<p><a href="/login">Sign in</a></p>"#);
+    check("GET /nowhere HTTP/1.1", 404, nowhere, sign_in);
+    check("POST /nowhere HTTP/1.1", 404, nowhere, sign_in);
+    for (request, allowed) in [("GET /logout HTTP/1.1", "post"), ("PUT /login HTTP/1.1", "get,head,post")] {
+        let answer = check(request, 405, nowhere, sign_in);
+        assert_eq!(answer.header("allow"), Some(allowed), "{request}");
+    }
+
+    let again = "<h1>Please begin again</h1>";
+    let form = "content-type: application/x-www-form-urlencoded";
+    let own = format!("token={}", page.form_token());
+    for (path, link) in [
+        ("/enrol", r#"<p><a href="/enrol">"#),
+        ("/enrol/device", r#"<p><a href="/enrol/device">"#),
+        ("/login", r#"<p><a href="/login">"#),
+        ("/login/codes", r#"<p><a href="/login/codes">"#),
+        ("/resynchronise", r#"<p><a href="/resynchronise">"#),
+        ("/logout", r#"<p><a href="/account">"#),
+    ] {
+        let post =
+            |kind: &str, body: &str| format!("POST {path} HTTP/1.1\ncookie: {cookie}\n{kind}\n\n{body}");
+        check(&post("content-type: application/json", "{}"), 415, again, link);
+        check(&post(form, "no=token"), 422, again, link);
+        check(&post(form, &format!("{own}&token=00")), 422, again, link);
+        check(&post(form, &"x".repeat(20_000)), 413, again, link);
+        let fields = "name=ada&password=correct+horse&code1=123456&code2=123456";
+        check(&post(form, &format!("token=00&{fields}")), 403, again, link);
+    }
+    // What is in an address is nobody's mistake but its maker's.
+    assert_eq!(service.get("/login?done=enrolled&done=x").status, 200);
+    assert_eq!(service.outcomes().len(), 0);
+}
+
 /// Health and metrics are nobody's business but the operator's.
 #[test]
 fn machines_can_have_an_address_of_their_own() {

@@ -238,6 +238,46 @@ fn secrets_are_sealed_with_a_key_of_their_own() {
     assert!(said.contains(&format!("were sealed with {id}, which isn't the key")), "{said}");
 }
 
+/// Whoever can write to the user table gains nothing by giving one user another one's secret: it opens in its own row alone.
+#[test]
+fn a_secret_in_another_row_lets_nobody_in() {
+    use redb::{ReadableDatabase, ReadableTable};
+    const USERS: redb::TableDefinition<'_, &str, (&str, &str, &str)> = redb::TableDefinition::new("users");
+    let data = tempfile::tempdir().unwrap();
+    let service = start("embedded", data.path());
+    let totp = Browser::open(&service).enrol("ada");
+    Browser::open(&service).enrol("bob");
+    assert_eq!(service.end().code(), Some(0));
+
+    let users = redb::Database::open(data.path().join("users.redb")).unwrap();
+    let sealed = |name: &str| -> String {
+        let table = users.begin_read().unwrap().open_table(USERS).unwrap();
+        table.get(name).unwrap().unwrap().value().2.into()
+    };
+    let ada = sealed("ada");
+    let write = users.begin_write().unwrap();
+    {
+        let mut table = write.open_table(USERS).unwrap();
+        let (token_id, password_hash) = {
+            let row = table.get("bob").unwrap().unwrap();
+            (row.value().0.to_owned(), row.value().1.to_owned())
+        };
+        table.insert("bob", (&*token_id, &*password_hash, &*ada)).unwrap();
+    }
+    write.commit().unwrap();
+    drop(users);
+
+    let service = start("embedded", data.path());
+    let browser = Browser::open(&service);
+    let answer = browser.log_in("bob", &code(&totp, 0));
+    assert_eq!(answer.status, 500, "{}", answer.body);
+    // A page like any other, which says nothing of that.
+    assert!(answer.body.contains("<h1>Not now</h1>") && answer.body.contains("<nav "), "{}", answer.body);
+    assert!(answer.header("content-security-policy").is_some());
+    assert_eq!(service.outcomes().len(), 0);
+    assert!(service.log().iter().any(|line| line.contains("a request failed")));
+}
+
 /// The store is gone: machines are told, and a user is told the same as nobody.
 #[cfg(any(feature = "postgres", feature = "redis"))]
 fn nobody_gets_in(browser: &Browser<'_>, bob: &Totp) {

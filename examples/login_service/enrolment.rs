@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Form, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 use skewgate::otp::{Algorithm, Secret};
@@ -11,7 +11,8 @@ use skewgate::validator::{Advice, EnrolError};
 use zeroize::Zeroizing;
 
 use crate::error::RequestError;
-use crate::html::{Message, Page};
+use crate::forms::Form;
+use crate::html::Page;
 use crate::login::{CodesForm, no_code};
 use crate::pages;
 use crate::passwords::{LONGEST, SHORTEST};
@@ -28,7 +29,6 @@ pub(crate) async fn show(State(service): State<Arc<Service>>, visitor: Visitor) 
 
 #[derive(Deserialize)]
 pub(crate) struct EnrolForm {
-    token: String,
     name: String,
     password: String,
 }
@@ -38,27 +38,26 @@ pub(crate) async fn begin(
     visitor: Visitor,
     Form(form): Form<EnrolForm>,
 ) -> Result<Response, RequestError> {
-    if let Some(response) = service.refuse_form(visitor, &form.token) {
-        return Ok(response);
-    }
     let password = Zeroizing::new(form.password);
-    let again = |text: String| {
+    let again = |answer| {
         let page = pages::enrol(&service.form_token(visitor), &form.name);
-        Ok(service.page(visitor, page.with(Some(Message::Failed(text)))))
+        Ok(service.page(visitor, page.saying(answer)))
     };
+    if let Some(wait) = service.clients.wait(visitor.address) {
+        return again(texts::too_many(wait));
+    }
     let name = match UserName::parse(&form.name) {
         Ok(name) => name,
-        Err(error) => return again(format!("Please choose another name: {error}.")),
+        Err(error) => return again(texts::slip(format!("Please choose another name: {error}."))),
     };
     if !(SHORTEST..=LONGEST).contains(&password.chars().count()) {
-        return again(format!(
-            "Please choose another password: it needs {SHORTEST} to {LONGEST} characters."
-        ));
+        let text = format!("Please choose another password: it needs {SHORTEST} to {LONGEST} characters.");
+        return again(texts::slip(text));
     }
     // Whoever may choose a name learns which are taken. A service that adds its users itself tells nobody.
     if service.users.find(&name)?.is_some() {
         service.clients.failed(visitor.address);
-        return again("Please choose another name: this one is taken.".into());
+        return again(texts::slip("Please choose another name: this one is taken."));
     }
     let user = NewUser {
         name,
@@ -92,20 +91,21 @@ pub(crate) async fn finish(
     visitor: Visitor,
     Form(form): Form<CodesForm>,
 ) -> Result<Response, RequestError> {
-    if let Some(response) = service.refuse_form(visitor, &form.token) {
-        return Ok(response);
-    }
     let (user, codes) = match service.sessions.stage(visitor.id) {
         Some(Stage::Enrolling { user, codes }) => (user, codes),
         Some(Stage::Enrolled) => return Ok(enrolled()),
         _ => return Ok(Redirect::to("/enrol").into_response()),
     };
+    let again = |answer| {
+        let page = device(&service, visitor, &user, codes)?;
+        Ok(service.page(visitor, page.saying(answer)))
+    };
+    if let Some(wait) = service.clients.wait(visitor.address) {
+        return again(texts::too_many(wait));
+    }
     let attempt = match form.attempt() {
         Ok(attempt) => attempt.from_client(&visitor.address.to_string()),
-        Err(error) => {
-            let page = device(&service, visitor, &user, codes)?;
-            return Ok(service.page(visitor, page.with(Some(Message::Failed(no_code(error))))));
-        }
+        Err(error) => return again(texts::slip(no_code(error))),
     };
     let sealed = service.vault.seal(&user.token_id, &user.secret)?;
     let token = service.vault.token(&user.token_id, &sealed)?;
@@ -130,9 +130,8 @@ fn refuse(
     error: &EnrolError,
 ) -> Result<Response, RequestError> {
     let EnrolError::NoMatch { .. } = error else {
-        let (status, message) = texts::refused(Advice::TellOperator, 1);
         let page = device(service, visitor, &user, codes)?;
-        return Ok(service.page(visitor, page.with(Some(message)).status(status)));
+        return Ok(service.page(visitor, page.saying(texts::refused(Advice::TellOperator, 1))));
     };
     service.clients.failed(visitor.address);
     let codes = codes.saturating_add(1).min(3);
@@ -140,7 +139,7 @@ fn refuse(
                 device may be wrong, type the code after it, too.";
     let page = device(service, visitor, &user, codes)?;
     service.sessions.set(visitor.id, Stage::Enrolling { user: Box::new(user), codes });
-    Ok(service.page(visitor, page.with(Some(Message::Failed(text.into())))))
+    Ok(service.page(visitor, page.saying(texts::slip(text))))
 }
 
 /// The token has a state by now. Where its row can't be written, the same form does that once it can.
@@ -162,5 +161,5 @@ async fn add(
     let _ = service.gate.remove(token).await;
     let page = pages::enrol(&service.form_token(visitor), name.as_str());
     let text = "Please choose another name: somebody else has taken this one meanwhile.";
-    Ok(service.page(visitor, page.with(Some(Message::Failed(text.into())))))
+    Ok(service.page(visitor, page.saying(texts::slip(text))))
 }

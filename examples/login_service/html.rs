@@ -59,6 +59,11 @@ impl Page {
         Self { status, ..self }
     }
 
+    /// With an answer to what was sent.
+    pub(crate) fn saying(self, (status, message): (StatusCode, Message)) -> Self {
+        Self { status, message: Some(message), ..self }
+    }
+
     pub(crate) fn render(&self, frame: &Frame<'_>) -> Response {
         let (role, class, text) = match &self.message {
             None => ("status", "message none", ""),

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Form, Query, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 use skewgate::validator::{Advice, Attempt, Refused, Verdict};
 
 use crate::LOG;
 use crate::error::RequestError;
-use crate::html::Message;
+use crate::forms::Form;
 use crate::pages;
 use crate::service::Service;
 use crate::sessions::Stage;
@@ -26,18 +27,18 @@ pub(crate) struct Done {
 pub(crate) async fn show(
     State(service): State<Arc<Service>>,
     visitor: Visitor,
-    Query(Done { done }): Query<Done>,
+    done: Result<Query<Done>, QueryRejection>,
 ) -> Response {
     if service.signed_in(visitor).is_some() {
         return Redirect::to("/account").into_response();
     }
     let page = pages::login(&service.form_token(visitor), "");
-    service.page(visitor, page.with(texts::done(&done)))
+    // An address that says it in another way says nothing.
+    service.page(visitor, page.with(done.ok().and_then(|Query(Done { done })| texts::done(&done))))
 }
 
 #[derive(Deserialize)]
 pub(crate) struct LoginForm {
-    token: String,
     name: String,
     password: String,
     code1: String,
@@ -48,13 +49,16 @@ pub(crate) async fn log_in(
     visitor: Visitor,
     Form(form): Form<LoginForm>,
 ) -> Result<Response, RequestError> {
-    if let Some(response) = service.refuse_form(visitor, &form.token) {
-        return Ok(response);
+    let again = |answer| {
+        let page = pages::login(&service.form_token(visitor), &form.name);
+        Ok(service.page(visitor, page.saying(answer)))
+    };
+    if let Some(wait) = service.clients.wait(visitor.address) {
+        return again(texts::too_many(wait));
     }
-    let again = || pages::login(&service.form_token(visitor), &form.name);
     let attempt = match Attempt::parse(&form.code1) {
         Ok(attempt) => attempt.from_client(&visitor.address.to_string()),
-        Err(error) => return Ok(service.page(visitor, again().with(Some(Message::Failed(no_code(error)))))),
+        Err(error) => return again(texts::slip(no_code(error))),
     };
     // Codes are compared for whoever knows the password, and feigned for all others: so a stranger can't spend an owner's
     // budget of guesses.
@@ -74,8 +78,7 @@ pub(crate) async fn log_in(
             refused
         }
     };
-    let (status, message) = texts::refused(refused.advice(), 1);
-    Ok(service.page(visitor, again().with(Some(message)).status(status)))
+    again(texts::refused(refused.advice(), 1))
 }
 
 /// What nobody has to be asked for twice: a code has six digits.
@@ -117,7 +120,6 @@ pub(crate) async fn show_codes(State(service): State<Arc<Service>>, visitor: Vis
 
 #[derive(Deserialize)]
 pub(crate) struct CodesForm {
-    pub(crate) token: String,
     pub(crate) code1: String,
     #[serde(default)]
     pub(crate) code2: String,
@@ -139,22 +141,20 @@ pub(crate) async fn log_in_with_codes(
     visitor: Visitor,
     Form(form): Form<CodesForm>,
 ) -> Result<Response, RequestError> {
-    if let Some(response) = service.refuse_form(visitor, &form.token) {
-        return Ok(response);
-    }
     let Some(Stage::ShowingCodes { user, codes }) = service.sessions.stage(visitor.id) else {
         return Ok(Redirect::to("/login").into_response());
     };
+    let again = |codes, answer| {
+        let page = pages::codes(&service.form_token(visitor), codes);
+        Ok(service.page(visitor, page.saying(answer)))
+    };
+    if let Some(wait) = service.clients.wait(visitor.address) {
+        return again(codes, texts::too_many(wait));
+    }
     let attempt = match form.attempt() {
         Ok(attempt) if attempt.count() == codes => attempt.from_client(&visitor.address.to_string()),
-        other => {
-            let text = match other {
-                Err(error) => no_code(error),
-                Ok(_) => "Please type all of the codes.".into(),
-            };
-            let page = pages::codes(&service.form_token(visitor), codes);
-            return Ok(service.page(visitor, page.with(Some(Message::Failed(text)))));
-        }
+        Ok(_) => return again(codes, texts::slip("Please type all of the codes.")),
+        Err(error) => return again(codes, texts::slip(no_code(error))),
     };
     let refused = match (validate(&service, user.as_deref(), &attempt).await?, user) {
         (Verdict::Accepted(accepted), Some(user)) => {
@@ -169,26 +169,16 @@ pub(crate) async fn log_in_with_codes(
             refused
         }
     };
-    let (status, message) = texts::refused(refused.advice(), codes);
-    let codes = if let Advice::ShowConsecutive(more) = refused.advice() { more } else { codes };
-    let page = pages::codes(&service.form_token(visitor), codes);
-    Ok(service.page(visitor, page.with(Some(message)).status(status)))
-}
-
-#[derive(Deserialize)]
-pub(crate) struct LogoutForm {
-    token: String,
+    let more = if let Advice::ShowConsecutive(more) = refused.advice() { more } else { codes };
+    again(more, texts::refused(refused.advice(), codes))
 }
 
 pub(crate) async fn log_out(
     State(service): State<Arc<Service>>,
     visitor: Visitor,
-    Form(form): Form<LogoutForm>,
+    Form(()): Form<()>,
 ) -> Response {
-    match service.refuse_foreign(visitor, &form.token) {
-        Some(response) => response,
-        None => service.sign_out(visitor),
-    }
+    service.sign_out(visitor)
 }
 
 pub(crate) async fn account(State(service): State<Arc<Service>>, visitor: Visitor) -> Response {

@@ -10,10 +10,12 @@ mod clients;
 mod clock;
 mod enrolment;
 mod error;
+mod forms;
 mod health;
 mod html;
 mod login;
 mod metrics;
+mod nowhere;
 mod pages;
 mod passwords;
 mod resynchronisation;
@@ -137,6 +139,8 @@ fn pages(service: &Arc<Service>) -> Router {
         .layer(DefaultBodyLimit::max(MOST_BODY_BYTES))
         .route("/style.css", get(|| async move { style }))
         .route("/icon.svg", get(|| async move { icon }))
+        .fallback(nowhere::no_such_page)
+        .method_not_allowed_fallback(nowhere::no_such_method)
         .layer(middleware::from_fn_with_state(Arc::clone(service), visitor::introduce))
         .with_state(Arc::clone(service))
 }

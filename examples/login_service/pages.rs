@@ -164,3 +164,17 @@ pub(crate) fn account(token: &str, name: &UserName, drift: SignedDuration) -> Pa
     );
     Page::new("You are signed in", body)
 }
+
+/// For a form that wasn't listened to: back to where it was.
+pub(crate) fn begin_again(path: &str) -> Page {
+    Page::new("Please begin again", format!(r#"<p><a href="{}">Back to the form</a></p>"#, Text(path)))
+}
+
+pub(crate) fn nowhere(why: &str) -> Page {
+    Page::new("No such page", format!(r#"<p>{}</p><p><a href="/login">Sign in</a></p>"#, Text(why)))
+}
+
+/// For a request that failed, by no fault of its visitor.
+pub(crate) fn failed() -> Page {
+    Page::new("Not now", "<p>Something failed here. Please try again later.</p>".into())
+}

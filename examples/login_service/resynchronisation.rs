@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Form, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 use skewgate::validator::{Attempt, Verdict};
 
 use crate::error::RequestError;
-use crate::html::Message;
+use crate::forms::Form;
 use crate::login::{count, no_code};
 use crate::pages;
 use crate::service::Service;
@@ -22,7 +22,6 @@ pub(crate) async fn show(State(service): State<Arc<Service>>, visitor: Visitor) 
 
 #[derive(Deserialize)]
 pub(crate) struct ResynchronisationForm {
-    token: String,
     name: String,
     password: String,
     code1: String,
@@ -35,13 +34,16 @@ pub(crate) async fn resynchronise(
     visitor: Visitor,
     Form(form): Form<ResynchronisationForm>,
 ) -> Result<Response, RequestError> {
-    if let Some(response) = service.refuse_form(visitor, &form.token) {
-        return Ok(response);
+    let again = |answer| {
+        let page = pages::resynchronise(&service.form_token(visitor), &form.name);
+        Ok(service.page(visitor, page.saying(answer)))
+    };
+    if let Some(wait) = service.clients.wait(visitor.address) {
+        return again(texts::too_many(wait));
     }
-    let again = || pages::resynchronise(&service.form_token(visitor), &form.name);
     let attempt = match Attempt::parse_consecutive(&[&form.code1, &form.code2]) {
         Ok(attempt) => attempt.from_client(&visitor.address.to_string()),
-        Err(error) => return Ok(service.page(visitor, again().with(Some(Message::Failed(no_code(error)))))),
+        Err(error) => return again(texts::slip(no_code(error))),
     };
     let ended = match service.know(&form.name, form.password).await? {
         Some(user) => {
@@ -59,6 +61,5 @@ pub(crate) async fn resynchronise(
         Err(refused) => refused,
     };
     count(&service, visitor, &refused);
-    let (status, message) = texts::not_resynchronised(refused.advice());
-    Ok(service.page(visitor, again().with(Some(message)).status(status)))
+    again(texts::not_resynchronised(refused.advice()))
 }

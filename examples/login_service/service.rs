@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{Html, IntoResponse, Redirect, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 use skewgate::time::SignedDuration;
 use skewgate::token::{Drift, DriftModel};
 use skewgate::validator::Validator;
@@ -14,12 +14,11 @@ use crate::arguments::{Arguments, StoreChoice};
 use crate::clients::Clients;
 use crate::clock::Clock;
 use crate::error::{RequestError, StartError};
-use crate::html::{Frame, Message, Page};
+use crate::html::{Frame, Page};
 use crate::metrics::{Metrics, StoreMetrics};
 use crate::passwords::Passwords;
 use crate::sessions::{SessionId, Sessions, SignedIn, Stage};
 use crate::store::{self, Watched};
-use crate::texts;
 use crate::users::{User, UserName, Users};
 use crate::vault::Vault;
 use crate::visitor::Visitor;
@@ -103,28 +102,6 @@ impl Service {
         })
     }
 
-    /// The answer to a form that must not be listened to: it isn't from one of our pages, or its client has failed too often.
-    pub(crate) fn refuse_form(&self, visitor: Visitor, token: &str) -> Option<Response> {
-        self.refuse_foreign(visitor, token).or_else(|| {
-            let wait = self.clients.wait(visitor.address)?;
-            Some(self.refusal(visitor, texts::too_many(wait)))
-        })
-    }
-
-    /// A response to a form that isn't this visitor's own.
-    pub(crate) fn refuse_foreign(&self, visitor: Visitor, token: &str) -> Option<Response> {
-        if self.sessions.is_own_form(visitor.id, token) {
-            return None;
-        }
-        let text = "This form is too old, or it did not come from this site. Please begin again.";
-        Some(self.refusal(visitor, (StatusCode::FORBIDDEN, Message::Failed(text.into()))))
-    }
-
-    fn refusal(&self, visitor: Visitor, (status, message): (StatusCode, Message)) -> Response {
-        let page = Page::new("Sign in", r#"<p><a href="/login">Begin again</a></p>"#.into());
-        self.page(visitor, page.with(Some(message)).status(status))
-    }
-
     /// Whose name and password these are; `None` where there is no such user, or the password is wrong: nobody is told which, and both
     /// take as long.
     pub(crate) async fn know(&self, name: &str, password: String) -> Result<Option<User>, RequestError> {
@@ -174,12 +151,10 @@ fn private_directory(path: &Path) -> std::io::Result<()> {
     builder.create(path)
 }
 
-/// Nothing was let in; the reason is for the log.
+/// Nothing was let in; the reason is for the log. The page to it is [`introduce`](crate::visitor::introduce)'s, who knows the visitor.
 impl IntoResponse for RequestError {
     fn into_response(self) -> Response {
         tracing::error!(target: crate::LOG, error = %self, "a request failed");
-        let page = "<!doctype html><html lang=\"en\"><title>Not now</title><link rel=\"stylesheet\" href=\"/style.css\">\
-             <main><h1>Not now</h1><p>Something failed here. Please try again later.</p></main></html>";
-        (StatusCode::INTERNAL_SERVER_ERROR, Html(page)).into_response()
+        StatusCode::INTERNAL_SERVER_ERROR.into_response()
     }
 }

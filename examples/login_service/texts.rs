@@ -7,6 +7,11 @@ use skewgate::validator::Advice;
 
 use crate::html::Message;
 
+/// For what a user can mend at once.
+pub(crate) fn slip(text: impl Into<String>) -> (StatusCode, Message) {
+    (StatusCode::OK, Message::Failed(text.into()))
+}
+
 /// For an attempt at signing in with `codes` codes.
 pub(crate) fn refused(advice: Advice, codes: u8) -> (StatusCode, Message) {
     let (status, text) = match advice {

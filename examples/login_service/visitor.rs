@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use crate::error::RequestError;
+use crate::pages;
 use crate::service::Service;
 use crate::sessions::SessionId;
 
@@ -54,8 +55,12 @@ pub(crate) async fn introduce(
         Err(error) => return RequestError::from(error).into_response(),
     };
     let address = if service.behind_proxy { forwarded(request.headers()) } else { None };
-    request.extensions_mut().insert(Visitor { id, address: address.unwrap_or(peer.ip()) });
+    let visitor = Visitor { id, address: address.unwrap_or(peer.ip()) };
+    request.extensions_mut().insert(visitor);
     let mut response = next.run(request).await;
+    if response.status() == StatusCode::INTERNAL_SERVER_ERROR {
+        response = service.page(visitor, pages::failed().status(StatusCode::INTERNAL_SERVER_ERROR));
+    }
     let headers = response.headers_mut();
     if known.is_none() && !headers.contains_key(header::SET_COOKIE) {
         headers.extend(service.cookie(Some(id)).map(|cookie| (header::SET_COOKIE, cookie)));
