@@ -390,6 +390,59 @@ fn a_client_that_fails_too_often_has_to_wait() {
     assert_eq!(service.outcomes()["unknown_token"], 21);
 }
 
+/// However many guesses are sent at once, no more are judged than one after the other; and the wait is no longer for it.
+#[test]
+fn guesses_that_are_sent_at_once_are_no_more_than_others() {
+    let service = Service::start(&["--system-clock", "50ms", "--store", "memory:"]);
+    let page = service.get("/login");
+    let cookie = page.header("set-cookie").unwrap().split(';').next().unwrap();
+    let post = |path: &str, fields: &str| {
+        service.ask(&format!(
+            "POST {path} HTTP/1.1\ncookie: {cookie}\ncontent-type: application/x-www-form-urlencoded\n\n\
+             token={}&{fields}",
+            page.form_token()
+        ))
+    };
+    // What is no code is no guess.
+    for _ in 0..25 {
+        assert_eq!(post("/login", "name=ada&password=x&code1=twelve").status, 200);
+    }
+    let answers: Vec<_> = thread::scope(|scope| {
+        let guess = || post("/login", "name=ada&password=x&code1=123456");
+        let threads: Vec<_> = (0..300).map(|_| scope.spawn(guess)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    assert_eq!(answers.iter().filter(|answer| answer.status == 200).count(), 20);
+    for answer in answers.iter().filter(|answer| answer.status != 200) {
+        assert_eq!(answer.status, 429);
+        let (_, wait) = answer.body.split_once("There were too many attempts. Please try again in ").unwrap();
+        let (seconds, _) = wait.split_once(" second").unwrap();
+        assert!(seconds == "a" || (2..=30).contains(&seconds.parse::<u32>().unwrap()), "{seconds}");
+    }
+    assert_eq!(service.outcomes()["unknown_token"], 20);
+    // Nor are passwords hashed for whoever begins one enrolment after the other.
+    assert_eq!(post("/enrol", "name=ada&password=correct+horse").status, 429);
+}
+
+#[test]
+fn enrolments_that_are_begun_cost_tries() {
+    let service = Service::start(&["--system-clock", "50ms", "--store", "memory:"]);
+    let page = service.get("/enrol");
+    let cookie = page.header("set-cookie").unwrap().split(';').next().unwrap();
+    let begin = |name: &str, password: &str| {
+        let form = "content-type: application/x-www-form-urlencoded";
+        let fields = format!("token={}&name={name}&password={password}", page.form_token());
+        service.ask(&format!("POST /enrol HTTP/1.1\ncookie: {cookie}\n{form}\n\n{fields}")).status
+    };
+    for _ in 0..25 {
+        assert_eq!(begin("ada", "short"), 200, "nothing is hashed for it");
+    }
+    for number in 0..20 {
+        assert_eq!(begin(&format!("user{number}"), "correct+horse"), 303);
+    }
+    assert_eq!(begin("user20", "correct+horse"), 429);
+}
+
 #[test]
 fn the_command_line_says_what_is_wrong_with_it() {
     let program = example::build("login_service");

@@ -123,7 +123,6 @@ fn the_embedded_store_remembers() {
     used_codes_stay_used("embedded");
 }
 
-/// As if each token had last been used a week earlier.
 /// A double click, and a form that is sent again because its answer was lost.
 #[test]
 fn an_account_is_created_once_however_often_its_form_is_sent() {
@@ -150,6 +149,21 @@ fn an_account_is_created_once_however_often_its_form_is_sent() {
     assert_eq!(service.outcomes()["enrolled"], 1);
 }
 
+/// Who isn't let in, but hasn't guessed, can go on trying.
+#[test]
+fn used_codes_cost_no_tries() {
+    let service = Service::start(&["--system-clock", "50ms", "--store", "memory:"]);
+    let browser = Browser::open(&service);
+    let totp = browser.enrol("ada");
+    let used = code(&totp, 0);
+    assert_eq!(browser.log_in("ada", &used).header("location"), Some("/account"));
+    for _ in 0..25 {
+        let answer = browser.log_in("ada", &used);
+        assert!(answer.body.contains("This code was used already."), "{}", answer.body);
+    }
+}
+
+/// As if each token had last been used a week earlier.
 fn age_by_a_week(path: &Path) {
     const WEEK: SignedDuration = SignedDuration::from_secs(7 * 86_400);
     let store = EmbeddedStore::open(path).unwrap();

@@ -1,4 +1,7 @@
-//! How many failures a client address may have: passwords are guessed at, too, and the gate doesn't see those.
+//! How many guesses a client address has: passwords are guessed at, too, and the gate doesn't see those.
+//!
+//! A try is taken before anything is worked on and given back where it was no guess: counted only afterwards, any number of guesses
+//! that are sent at once would be judged. So what is owed has an end, too: a try comes back within an interval, whatever was sent.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -8,7 +11,7 @@ use std::time::Duration;
 use skewgate::time::os::OsClock;
 use skewgate::time::{LocalClock, RawInstant, SignedDuration};
 
-/// So many failures at once, and one more in each interval.
+/// So many tries at once, and one more in each interval.
 const AT_ONCE: u32 = 20;
 const INTERVAL: Duration = Duration::from_secs(30);
 
@@ -19,23 +22,35 @@ const MOST: usize = 10_000;
 #[derive(Default)]
 pub(crate) struct Clients(Mutex<HashMap<IpAddr, RawInstant>>);
 
-impl Clients {
-    /// How long this address has to wait before it is listened to; `None`: not at all.
-    pub(crate) fn wait(&self, address: IpAddr) -> Option<Duration> {
-        let table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let full_at = *table.get(&network(address))?;
-        let over = full_at - OsClock.raw() - SignedDuration::from(INTERVAL * (AT_ONCE - 1));
-        (over > SignedDuration::ZERO).then(|| over.unsigned_abs())
-    }
+/// One of an address's tries. It is spent unless it is given back: so it is where a client goes away before the answer.
+#[must_use]
+pub(crate) struct Try(IpAddr);
 
-    pub(crate) fn failed(&self, address: IpAddr) {
-        let now = OsClock.raw();
+impl Clients {
+    /// # Errors
+    ///
+    /// How long this address has to wait for its next try.
+    pub(crate) fn take(&self, address: IpAddr) -> Result<Try, Duration> {
+        let (network, now) = (network(address), OsClock.raw());
         let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if table.len() >= MOST {
             table.retain(|_, full_at| *full_at > now);
         }
-        let full_at = table.entry(network(address)).or_insert(now);
+        let full_at = table.entry(network).or_insert(now);
+        let over = *full_at - now - SignedDuration::from(INTERVAL * (AT_ONCE - 1));
+        if over > SignedDuration::ZERO {
+            return Err(over.unsigned_abs());
+        }
         *full_at = (*full_at).max(now) + SignedDuration::from(INTERVAL);
+        Ok(Try(network))
+    }
+
+    /// It was no guess.
+    pub(crate) fn give_back(&self, Try(network): Try) {
+        let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(full_at) = table.get_mut(&network) {
+            *full_at = *full_at + -SignedDuration::from(INTERVAL);
+        }
     }
 }
 

@@ -43,9 +43,6 @@ pub(crate) async fn begin(
         let page = pages::enrol(&service.form_token(visitor), &form.name);
         Ok(service.page(visitor, page.saying(answer)))
     };
-    if let Some(wait) = service.clients.wait(visitor.address) {
-        return again(texts::too_many(wait));
-    }
     let name = match UserName::parse(&form.name) {
         Ok(name) => name,
         Err(error) => return again(texts::slip(format!("Please choose another name: {error}."))),
@@ -54,9 +51,12 @@ pub(crate) async fn begin(
         let text = format!("Please choose another password: it needs {SHORTEST} to {LONGEST} characters.");
         return again(texts::slip(text));
     }
+    // Not given back at the end: who finishes one enrolment after the other would have all of the places where passwords are hashed.
+    if let Err(wait) = service.clients.take(visitor.address) {
+        return again(texts::too_many(wait));
+    }
     // Whoever may choose a name learns which are taken. A service that adds its users itself tells nobody.
     if service.users.find(&name)?.is_some() {
-        service.clients.failed(visitor.address);
         return again(texts::slip("Please choose another name: this one is taken."));
     }
     let user = NewUser {
@@ -100,19 +100,24 @@ pub(crate) async fn finish(
         let page = device(&service, visitor, &user, codes)?;
         Ok(service.page(visitor, page.saying(answer)))
     };
-    if let Some(wait) = service.clients.wait(visitor.address) {
-        return again(texts::too_many(wait));
-    }
     let attempt = match form.attempt() {
         Ok(attempt) => attempt.from_client(&visitor.address.to_string()),
         Err(error) => return again(texts::slip(no_code(error))),
+    };
+    let taken = match service.clients.take(visitor.address) {
+        Ok(taken) => taken,
+        Err(wait) => return again(texts::too_many(wait)),
     };
     let sealed = service.vault.seal(&user.token_id, &user.secret)?;
     let token = service.vault.token(&user.token_id, &sealed)?;
     match service.gate.enrol(&token, &attempt).await {
         // Under an id that was drawn for this session: by this form, which was sent twice, or whose first answer was lost.
-        Ok(_) | Err(EnrolError::AlreadyEnrolled) => {}
-        Err(error) => return refuse(&service, visitor, *user, codes, &error),
+        Ok(_) | Err(EnrolError::AlreadyEnrolled) => service.clients.give_back(taken),
+        Err(EnrolError::NoMatch { .. }) => return ask_for_more(&service, visitor, *user, codes),
+        Err(_) => {
+            service.clients.give_back(taken);
+            return again(texts::refused(Advice::TellOperator, 1));
+        }
     }
     let NewUser { name, password_hash, token_id, .. } = *user;
     add(&service, visitor, User { name, token_id, password_hash, sealed }, &token).await
@@ -122,18 +127,12 @@ fn enrolled() -> Response {
     Redirect::to("/login?done=enrolled").into_response()
 }
 
-fn refuse(
+fn ask_for_more(
     service: &Service,
     visitor: Visitor,
     user: NewUser,
     codes: u8,
-    error: &EnrolError,
 ) -> Result<Response, RequestError> {
-    let EnrolError::NoMatch { .. } = error else {
-        let page = device(service, visitor, &user, codes)?;
-        return Ok(service.page(visitor, page.saying(texts::refused(Advice::TellOperator, 1))));
-    };
-    service.clients.failed(visitor.address);
     let codes = codes.saturating_add(1).min(3);
     let text = "That does not fit. Look whether you have scanned the code below, and type what the app shows now. If the clock of your \
                 device may be wrong, type the code after it, too.";

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use skewgate::validator::{Advice, Attempt, Refused, Verdict};
 
 use crate::LOG;
+use crate::clients::Try;
 use crate::error::RequestError;
 use crate::forms::Form;
 use crate::pages;
@@ -53,24 +54,26 @@ pub(crate) async fn log_in(
         let page = pages::login(&service.form_token(visitor), &form.name);
         Ok(service.page(visitor, page.saying(answer)))
     };
-    if let Some(wait) = service.clients.wait(visitor.address) {
-        return again(texts::too_many(wait));
-    }
     let attempt = match Attempt::parse(&form.code1) {
         Ok(attempt) => attempt.from_client(&visitor.address.to_string()),
         Err(error) => return again(texts::slip(no_code(error))),
+    };
+    let taken = match service.clients.take(visitor.address) {
+        Ok(taken) => taken,
+        Err(wait) => return again(texts::too_many(wait)),
     };
     // Codes are compared for whoever knows the password, and feigned for all others: so a stranger can't spend an owner's
     // budget of guesses.
     let user = service.know(&form.name, form.password).await?;
     let refused = match (validate(&service, user.as_ref(), &attempt).await?, user) {
         (Verdict::Accepted(accepted), Some(user)) => {
+            service.clients.give_back(taken);
             return service.sign_in(visitor, user.name, &accepted.drift);
         }
         // Nobody's codes are never accepted.
         (Verdict::Accepted(_), None) => return Err(RequestError::Panicked),
         (Verdict::Refused(refused), user) => {
-            count(&service, visitor, &refused);
+            settle(&service, taken, &refused);
             if let Advice::ShowConsecutive(codes) = refused.advice() {
                 service.sessions.set(visitor.id, Stage::ShowingCodes { user: user.map(Box::new), codes });
                 return Ok(Redirect::to("/login/codes").into_response());
@@ -102,10 +105,10 @@ async fn validate(
     Ok(verdict)
 }
 
-/// What might be guessing counts for this client's address, too.
-pub(crate) fn count(service: &Service, visitor: Visitor, refused: &Refused) {
-    if matches!(refused.advice(), Advice::TryAgain | Advice::ShowConsecutive(_)) {
-        service.clients.failed(visitor.address);
+/// What might be a guess has cost this client's address a try.
+pub(crate) fn settle(service: &Service, taken: Try, refused: &Refused) {
+    if !matches!(refused.advice(), Advice::TryAgain | Advice::ShowConsecutive(_)) {
+        service.clients.give_back(taken);
     }
 }
 
@@ -148,21 +151,23 @@ pub(crate) async fn log_in_with_codes(
         let page = pages::codes(&service.form_token(visitor), codes);
         Ok(service.page(visitor, page.saying(answer)))
     };
-    if let Some(wait) = service.clients.wait(visitor.address) {
-        return again(codes, texts::too_many(wait));
-    }
     let attempt = match form.attempt() {
         Ok(attempt) if attempt.count() == codes => attempt.from_client(&visitor.address.to_string()),
         Ok(_) => return again(codes, texts::slip("Please type all of the codes.")),
         Err(error) => return again(codes, texts::slip(no_code(error))),
     };
+    let taken = match service.clients.take(visitor.address) {
+        Ok(taken) => taken,
+        Err(wait) => return again(codes, texts::too_many(wait)),
+    };
     let refused = match (validate(&service, user.as_deref(), &attempt).await?, user) {
         (Verdict::Accepted(accepted), Some(user)) => {
+            service.clients.give_back(taken);
             return service.sign_in(visitor, user.name, &accepted.drift);
         }
         (Verdict::Accepted(_), None) => return Err(RequestError::Panicked),
         (Verdict::Refused(refused), user) => {
-            count(&service, visitor, &refused);
+            settle(&service, taken, &refused);
             if let Advice::ShowConsecutive(codes) = refused.advice() {
                 service.sessions.set(visitor.id, Stage::ShowingCodes { user, codes });
             }

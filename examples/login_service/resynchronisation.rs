@@ -9,7 +9,7 @@ use skewgate::validator::{Attempt, Verdict};
 
 use crate::error::RequestError;
 use crate::forms::Form;
-use crate::login::{count, no_code};
+use crate::login::{no_code, settle};
 use crate::pages;
 use crate::service::Service;
 use crate::texts;
@@ -38,12 +38,13 @@ pub(crate) async fn resynchronise(
         let page = pages::resynchronise(&service.form_token(visitor), &form.name);
         Ok(service.page(visitor, page.saying(answer)))
     };
-    if let Some(wait) = service.clients.wait(visitor.address) {
-        return again(texts::too_many(wait));
-    }
     let attempt = match Attempt::parse_consecutive(&[&form.code1, &form.code2]) {
         Ok(attempt) => attempt.from_client(&visitor.address.to_string()),
         Err(error) => return again(texts::slip(no_code(error))),
+    };
+    let taken = match service.clients.take(visitor.address) {
+        Ok(taken) => taken,
+        Err(wait) => return again(texts::too_many(wait)),
     };
     let ended = match service.know(&form.name, form.password).await? {
         Some(user) => {
@@ -57,9 +58,12 @@ pub(crate) async fn resynchronise(
         },
     };
     let refused = match ended {
-        Ok(()) => return Ok(Redirect::to("/login?done=resynchronised").into_response()),
+        Ok(()) => {
+            service.clients.give_back(taken);
+            return Ok(Redirect::to("/login?done=resynchronised").into_response());
+        }
         Err(refused) => refused,
     };
-    count(&service, visitor, &refused);
+    settle(&service, taken, &refused);
     again(texts::not_resynchronised(refused.advice()))
 }
