@@ -44,6 +44,14 @@ impl<'a> Browser<'a> {
         Self { service, cookie, token: page.form_token().to_owned() }
     }
 
+    /// What goes on under a new id has forms of its own.
+    fn renew(&mut self, answer: &Answer, page: &str) -> Answer {
+        self.cookie = answer.header("set-cookie").expect("a new id").split(';').next().unwrap().to_owned();
+        let page = self.get(page);
+        page.form_token().clone_into(&mut self.token);
+        page
+    }
+
     fn get(&self, path: &str) -> Answer {
         self.service.ask(&format!("GET {path} HTTP/1.1\ncookie: {}", self.cookie))
     }
@@ -53,14 +61,18 @@ impl<'a> Browser<'a> {
         self.service.ask(&format!("POST {path} HTTP/1.1\ncookie: {cookie}\n{FORM}\n\ntoken={token}&{fields}"))
     }
 
-    /// As soon as the code before the present one has been shown.
-    fn enrol(&self, name: &str) -> Totp {
+    fn begin_to_enrol(&mut self, name: &str) -> Totp {
         let answer = self.post("/enrol", &format!("name={name}&password=correct+horse"));
         assert_eq!(answer.header("location"), Some("/enrol/device"), "{}", answer.body);
-        let page = self.get("/enrol/device").body;
+        let page = self.renew(&answer, "/enrol/device").body;
         let (_, rest) = page.split_once(r#"class="secret">"#).unwrap();
         let secret = Secret::from_base32(&rest.split('<').next().unwrap().replace(' ', "")).unwrap();
-        let totp = Totp::builder(&secret).build().unwrap();
+        Totp::builder(&secret).build().unwrap()
+    }
+
+    /// As soon as the code before the present one has been shown.
+    fn enrol(&mut self, name: &str) -> Totp {
+        let totp = self.begin_to_enrol(name);
         let answer = self.post("/enrol/device", &format!("code1={}", code(&totp, -1)));
         assert_eq!(answer.header("location"), Some("/login?done=enrolled"), "{}", answer.body);
         totp
@@ -84,6 +96,12 @@ fn code_at(totp: &Totp, step: i64) -> String {
     totp.code_at(TimeStep::new(step).unwrap()).expose().to_string()
 }
 
+/// A code that is none of those around now.
+fn wrong(totp: &Totp) -> String {
+    let near: Vec<String> = (-30..30).map(|steps| code(totp, steps)).collect();
+    (0..100).map(|number| format!("{number:06}")).find(|code| !near.contains(code)).unwrap()
+}
+
 fn start(store: &str, data: &Path) -> Service {
     Service::start(&["--system-clock", "50ms", "--store", store, "--data", data.to_str().unwrap()])
 }
@@ -100,7 +118,7 @@ fn used_codes_stay_used(store: &str) {
     let data: TempDir = tempfile::tempdir().unwrap();
     let service = start(store, data.path());
     assert_eq!(service.wait_for_health(200)["status"], "ok");
-    let browser = Browser::open(&service);
+    let mut browser = Browser::open(&service);
     let totp = browser.enrol("ada");
     let used = code(&totp, 0);
     let answer = browser.log_in("ada", &used);
@@ -129,13 +147,8 @@ fn an_account_is_created_once_however_often_its_form_is_sent() {
     let data = tempfile::tempdir().unwrap();
     let service = start("embedded", data.path());
     service.wait_for_health(200);
-    let browser = Browser::open(&service);
-    let page = |path, fields| assert_eq!(browser.post("/enrol", fields).header("location"), Some(path));
-    page("/enrol/device", "name=ada&password=correct+horse");
-    let device = browser.get("/enrol/device").body;
-    let (_, rest) = device.split_once(r#"class="secret">"#).unwrap();
-    let secret = Secret::from_base32(&rest.split('<').next().unwrap().replace(' ', "")).unwrap();
-    let totp = Totp::builder(&secret).build().unwrap();
+    let mut browser = Browser::open(&service);
+    let totp = browser.begin_to_enrol("ada");
     let send = || browser.post("/enrol/device", &format!("code1={}", code(&totp, -1)));
     let answers = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..4).map(|_| scope.spawn(send)).collect();
@@ -149,11 +162,48 @@ fn an_account_is_created_once_however_often_its_form_is_sent() {
     assert_eq!(service.outcomes()["enrolled"], 1);
 }
 
+/// Whoever has put an id of their own into somebody's browser before doesn't see what is done in it.
+#[test]
+fn an_id_that_was_planted_shows_nobody_the_secret_nor_the_page_for_several_codes() {
+    let service = Service::start(&["--system-clock", "50ms", "--store", "memory:"]);
+    let mut user = Browser::open(&service);
+    let planted = user.cookie.clone();
+    let stranger = |path: &str| service.ask(&format!("GET {path} HTTP/1.1\ncookie: {planted}"));
+    let totp = user.begin_to_enrol("ada");
+    assert_ne!(user.cookie, planted);
+    assert_eq!(stranger("/enrol/device").header("location"), Some("/enrol"));
+    let answer = user.post("/enrol/device", &format!("code1={}", code(&totp, -1)));
+    assert_eq!(answer.header("location"), Some("/login?done=enrolled"), "{}", answer.body);
+
+    let mut user = Browser::open(&service);
+    let planted = user.cookie.clone();
+    let stranger = |path: &str| service.ask(&format!("GET {path} HTTP/1.1\ncookie: {planted}"));
+    let answer = (0..12).map(|_| user.log_in("ada", &wrong(&totp))).find(|answer| answer.status == 303);
+    let answer = answer.expect("several codes are asked for");
+    assert_eq!(answer.header("location"), Some("/login/codes"));
+    assert!(user.renew(&answer, "/login/codes").body.contains("code2"));
+    assert_eq!(stranger("/login/codes").header("location"), Some("/login"));
+}
+
+/// Whoever is signed in stays so.
+#[test]
+fn an_enrolment_is_not_begun_by_who_is_signed_in() {
+    let service = Service::start(&["--system-clock", "50ms", "--store", "memory:"]);
+    let mut browser = Browser::open(&service);
+    let totp = browser.enrol("ada");
+    let answer = browser.log_in("ada", &code(&totp, 0));
+    browser.renew(&answer, "/account");
+    assert_eq!(browser.get("/enrol").header("location"), Some("/account"));
+    let answer = browser.post("/enrol", "name=bob&password=correct+horse");
+    assert_eq!(answer.header("location"), Some("/account"));
+    assert_eq!(browser.get("/account").status, 200);
+}
+
 /// Who isn't let in, but hasn't guessed, can go on trying.
 #[test]
 fn used_codes_cost_no_tries() {
     let service = Service::start(&["--system-clock", "50ms", "--store", "memory:"]);
-    let browser = Browser::open(&service);
+    let mut browser = Browser::open(&service);
     let totp = browser.enrol("ada");
     let used = code(&totp, 0);
     assert_eq!(browser.log_in("ada", &used).header("location"), Some("/account"));
@@ -289,7 +339,11 @@ fn a_secret_in_another_row_lets_nobody_in() {
     assert!(answer.body.contains("<h1>Not now</h1>") && answer.body.contains("<nav "), "{}", answer.body);
     assert!(answer.header("content-security-policy").is_some());
     assert_eq!(service.outcomes().len(), 0);
-    assert!(service.log().iter().any(|line| line.contains("a request failed")));
+    let deadline = OsClock.raw() + PATIENCE;
+    while !service.log().iter().any(|line| line.contains("a request failed")) {
+        assert!(OsClock.raw() < deadline, "{:?}", service.log());
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
 }
 
 /// The store is gone: machines are told, and a user is told the same as nobody.
@@ -317,7 +371,7 @@ fn postgres_remembers_and_its_loss_is_noticed() {
 
     let data = tempfile::tempdir().unwrap();
     let service = start(&address, data.path());
-    let browser = Browser::open(&service);
+    let mut browser = Browser::open(&service);
     let totp = browser.enrol("bob");
     server.stop();
     nobody_gets_in(&browser, &totp);
@@ -337,7 +391,7 @@ fn redis_remembers_and_its_loss_is_noticed() {
 
     let data = tempfile::tempdir().unwrap();
     let service = start(&server.url(), data.path());
-    let browser = Browser::open(&service);
+    let mut browser = Browser::open(&service);
     let totp = browser.enrol("bob");
     // As often as a balancer asks: so it sees after the enrolment who has taken that.
     service.wait_for_health(200);

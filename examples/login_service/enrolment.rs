@@ -23,6 +23,9 @@ use crate::users::{User, UserName};
 use crate::visitor::Visitor;
 
 pub(crate) async fn show(State(service): State<Arc<Service>>, visitor: Visitor) -> Response {
+    if service.signed_in(visitor).is_some() {
+        return Redirect::to("/account").into_response();
+    }
     let page = pages::enrol(&service.form_token(visitor), "");
     service.page(visitor, page)
 }
@@ -38,6 +41,10 @@ pub(crate) async fn begin(
     visitor: Visitor,
     Form(form): Form<EnrolForm>,
 ) -> Result<Response, RequestError> {
+    // It would sign them out.
+    if service.signed_in(visitor).is_some() {
+        return Ok(Redirect::to("/account").into_response());
+    }
     let password = Zeroizing::new(form.password);
     let again = |answer| {
         let page = pages::enrol(&service.form_token(visitor), &form.name);
@@ -66,8 +73,7 @@ pub(crate) async fn begin(
         // SHA-1, six digits, 30 s: what every app understands.
         secret: Secret::generate(Algorithm::Sha1).map_err(|error| RequestError::NewToken(error.into()))?,
     };
-    service.sessions.set(visitor.id, Stage::Enrolling { user: Box::new(user), codes: 1 });
-    Ok(Redirect::to("/enrol/device").into_response())
+    service.renew(visitor, Stage::Enrolling { user: Box::new(user), codes: 1 }, "/enrol/device")
 }
 
 pub(crate) async fn show_device(

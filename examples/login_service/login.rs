@@ -75,8 +75,8 @@ pub(crate) async fn log_in(
         (Verdict::Refused(refused), user) => {
             settle(&service, taken, &refused);
             if let Advice::ShowConsecutive(codes) = refused.advice() {
-                service.sessions.set(visitor.id, Stage::ShowingCodes { user: user.map(Box::new), codes });
-                return Ok(Redirect::to("/login/codes").into_response());
+                let stage = Stage::ShowingCodes { user: user.map(Box::new), codes };
+                return service.renew(visitor, stage, "/login/codes");
             }
             refused
         }

@@ -114,7 +114,14 @@ impl Service {
         Ok(user.filter(|_| right))
     }
 
-    /// Under a new id: one that somebody else has put into this browser before is worth nothing.
+    /// Goes on under a new id: one that somebody else has put into this browser before is worth nothing.
+    pub(crate) fn renew(&self, visitor: Visitor, stage: Stage, to: &str) -> Result<Response, RequestError> {
+        let id = SessionId::generate()?;
+        self.sessions.end(visitor.id);
+        self.sessions.set(id, stage);
+        Ok(self.with_cookie(Some(id), to))
+    }
+
     pub(crate) fn sign_in(
         &self,
         visitor: Visitor,
@@ -124,10 +131,7 @@ impl Service {
         let deviation = drift.deviation_at(&DriftModel::default(), drift.updated());
         let surely_off = drift.mean().unsigned_abs() > NOT_WORTH_A_WORD + 2 * deviation;
         let drift = if surely_off { drift.mean() } else { SignedDuration::ZERO };
-        let id = SessionId::generate()?;
-        self.sessions.end(visitor.id);
-        self.sessions.set(id, Stage::SignedIn(SignedIn { name, drift }));
-        Ok(self.with_cookie(Some(id), "/account"))
+        self.renew(visitor, Stage::SignedIn(SignedIn { name, drift }), "/account")
     }
 
     pub(crate) fn sign_out(&self, visitor: Visitor) -> Response {
