@@ -155,15 +155,15 @@ fn a_user_enrols_and_signs_in_and_guessers_do_not() {
     assert!(message("two-codes-wrong").starts_with("That is not right."), "{}", message("two-codes-wrong"));
     assert_eq!((path("account-again"), &page("account-again")["user"]), ("/account", &"ada".into()));
 
-    // A token's clock isn't learned again right after a login; of a user who doesn't exist, never.
-    assert_eq!(page("resynchronise-too-early")["status"], 429);
-    // Twice the reach and a little, less what has passed since.
-    let early = message("resynchronise-too-early");
-    assert!(
-        ["10", "11", "12"].iter().any(|minutes| early.contains(&format!("try again in {minutes} minutes"))),
-        "{early}"
-    );
-    assert!(message("resynchronise-unknown").starts_with("That is not right."));
+    // A token's clock isn't learned again right after a login; of a user who doesn't exist, never: who asks can't tell one from the other,
+    // nor from a wrong password.
+    assert!(message("resynchronise-unknown").starts_with("That is not right, or it is too early."));
+    assert!(message("resynchronise-unknown").contains("can't be learned for a quarter of an hour"));
+    for step in ["resynchronise-too-early", "resynchronise-wrong-password"] {
+        for part in ["main", "title", "status", "message"] {
+            assert_eq!(page(step)[part], page("resynchronise-unknown")[part], "{step}");
+        }
+    }
 
     check_log(&service, secret);
     check_metrics(&service);

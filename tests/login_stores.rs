@@ -265,6 +265,24 @@ fn a_clock_that_went_wrong_is_learned_over_its_page() {
     check_outcomes(&service, &[("accepted", 1), ("replay", 1), ("resynchronised", 1), ("wrong", 1)]);
 }
 
+/// Else the page would confirm passwords for as long as it is too early, at no price.
+#[test]
+fn the_page_for_clocks_answers_a_wrong_password_as_it_answers_what_is_too_early() {
+    let service = Service::start(&["--system-clock", "50ms", "--store", "memory:"]);
+    let mut browser = Browser::open(&service);
+    let totp = browser.enrol("ada");
+    let codes = format!("code1={}&code2={}", wrong(&totp), wrong(&totp));
+    let ask =
+        |password: &str| browser.post("/resynchronise", &format!("name=ada&password={password}&{codes}"));
+    let answers = [ask("correct+horse"), ask("wrong+horse")];
+    assert_eq!(answers[0].status, answers[1].status);
+    assert_eq!(answers[0].body, answers[1].body);
+    assert_eq!(service.outcomes()["too_early_to_resynchronise"], 1);
+    // Nor can it be told from what the tries of this address are worth.
+    let statuses: Vec<u16> = (0..25).map(|_| ask("correct+horse").status).collect();
+    assert_eq!((statuses[0], statuses[24]), (200, 429), "{statuses:?}");
+}
+
 /// Who steals the user table has no codes, and who loses the key is told so at the start.
 #[test]
 fn secrets_are_sealed_with_a_key_of_their_own() {

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
-use skewgate::validator::{Attempt, Verdict};
+use skewgate::validator::{Advice, Attempt, Verdict};
 
 use crate::error::RequestError;
 use crate::forms::Form;
-use crate::login::{no_code, settle};
+use crate::login::no_code;
 use crate::pages;
 use crate::service::Service;
 use crate::texts;
@@ -51,7 +51,7 @@ pub(crate) async fn resynchronise(
             let token = service.vault.token(&user.token_id, &user.sealed)?;
             service.gate.resynchronise(&token, &attempt).await.map(drop)
         }
-        // The same work, and the same answer as for wrong codes.
+        // The same work, and the same answer as to any other refusal.
         None => match service.gate.validate(None, &attempt).await {
             Verdict::Accepted(_) => return Err(RequestError::Panicked),
             Verdict::Refused(refused) => Err(refused),
@@ -64,6 +64,9 @@ pub(crate) async fn resynchronise(
         }
         Err(refused) => refused,
     };
-    settle(&service, taken, &refused);
+    // All else costs a try, be it a guess or too early: else the tries that are left would tell one from the other.
+    if refused.advice() == Advice::TellOperator {
+        service.clients.give_back(taken);
+    }
     again(texts::not_resynchronised(refused.advice()))
 }

@@ -47,21 +47,17 @@ pub(crate) fn refused(advice: Advice, codes: u8) -> (StatusCode, Message) {
     (status, Message::Failed(text))
 }
 
-/// For an attempt at a resynchronisation.
+/// For an attempt at a resynchronisation. All that depends on the token is said at once and to everybody: whoever was told that it is too
+/// early, or what else is wrong with the codes, would know that the password is right.
 pub(crate) fn not_resynchronised(advice: Advice) -> (StatusCode, Message) {
-    let (status, text) = match advice {
-        Advice::TryAgain | Advice::WaitForNextCode | Advice::ShowConsecutive(_) => (
-            StatusCode::OK,
-            "That is not right. Check user name and password, wait for a code that you have not typed yet, and type it and the next one."
-                .into(),
-        ),
-        Advice::RetryAfter(wait) => {
-            let text = format!("Your device's clock can't be learned just now. Please try again in {}.", spoken(wait));
-            (StatusCode::TOO_MANY_REQUESTS, text)
-        }
-        _ => return refused(advice, 2),
-    };
-    (status, Message::Failed(text))
+    if advice == Advice::TellOperator {
+        return refused(advice, 2);
+    }
+    slip(
+        "That is not right, or it is too early. Check user name and password, wait for a code that you have not typed yet, and type it \
+         and the next one. After signing in, creating the account or doing this, your device's clock can't be learned for a quarter of \
+         an hour.",
+    )
 }
 
 pub(crate) fn too_many(wait: Duration) -> (StatusCode, Message) {

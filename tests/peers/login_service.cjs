@@ -200,6 +200,8 @@ async function use(browser) {
   await see('resynchronise');
   await send({ name: 'ada', password: PASSWORD, code1: code(secret, step + 3), code2: code(secret, step + 4) });
   await see('resynchronise-too-early');
+  await send({ name: 'ada', password: 'wrong', code1: code(secret, step + 3), code2: code(secret, step + 4) });
+  await see('resynchronise-wrong-password');
   await send({ name: 'bob', password: PASSWORD, code1: wrong(secret, 60), code2: wrong(secret, 61) });
   await see('resynchronise-unknown');
   await page.setViewport({ width: 360, height: 740 });
