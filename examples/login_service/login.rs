@@ -1,4 +1,9 @@
 //! Signing in, and out.
+//!
+//! What the answers tell about a password: at first nothing, since beside a wrong code a right one and a wrong one are answered alike,
+//! after the same work. Whoever knows it is told so where a code fits that was used, and once so many wrong ones were shown beside it
+//! that the token's budget is spent: then several codes are asked for, or a wait, as its user has to be told. So a few more tries confirm
+//! a password that was guessed, and what bounds how many can be guessed is the limit for each client address. Nobody is let in by that.
 
 use std::sync::Arc;
 
@@ -74,8 +79,8 @@ pub(crate) async fn log_in(
         (Verdict::Accepted(_), None) => return Err(RequestError::Panicked),
         (Verdict::Refused(refused), user) => {
             settle(&service, taken, &refused);
-            if let Advice::ShowConsecutive(codes) = refused.advice() {
-                let stage = Stage::ShowingCodes { user: user.map(Box::new), codes };
+            if let (Advice::ShowConsecutive(codes), Some(user)) = (refused.advice(), user) {
+                let stage = Stage::ShowingCodes { user: Box::new(user), codes };
                 return service.renew(visitor, stage, "/login/codes");
             }
             refused
@@ -160,21 +165,18 @@ pub(crate) async fn log_in_with_codes(
         Ok(taken) => taken,
         Err(wait) => return again(codes, texts::too_many(wait)),
     };
-    let refused = match (validate(&service, user.as_deref(), &attempt).await?, user) {
-        (Verdict::Accepted(accepted), Some(user)) => {
+    let refused = match validate(&service, Some(&user), &attempt).await? {
+        Verdict::Accepted(accepted) => {
             service.clients.give_back(taken);
             return service.sign_in(visitor, user.name, &accepted.drift);
         }
-        (Verdict::Accepted(_), None) => return Err(RequestError::Panicked),
-        (Verdict::Refused(refused), user) => {
-            settle(&service, taken, &refused);
-            if let Advice::ShowConsecutive(codes) = refused.advice() {
-                service.sessions.set(visitor.id, Stage::ShowingCodes { user, codes });
-            }
-            refused
-        }
+        Verdict::Refused(refused) => refused,
     };
-    let more = if let Advice::ShowConsecutive(more) = refused.advice() { more } else { codes };
+    settle(&service, taken, &refused);
+    let Advice::ShowConsecutive(more) = refused.advice() else {
+        return again(codes, texts::refused(refused.advice(), codes));
+    };
+    service.sessions.set(visitor.id, Stage::ShowingCodes { user, codes: more });
     again(more, texts::refused(refused.advice(), codes))
 }
 

@@ -39,7 +39,7 @@ fn code_fields(count: u8, focus: bool) -> String {
         .collect()
 }
 
-/// Name, password, and a code, all at once: nobody learns which of them was wrong.
+/// Name, password, and a code, all at once: what was wrong isn't named. [`login`](crate::login) says what is told all the same.
 pub(crate) fn login(token: &str, name: &str) -> Page {
     let fields = name_field(name, name.is_empty())
         + &password_field(!name.is_empty())

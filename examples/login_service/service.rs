@@ -102,8 +102,7 @@ impl Service {
         })
     }
 
-    /// Whose name and password these are; `None` where there is no such user, or the password is wrong: nobody is told which, and both
-    /// take as long.
+    /// Whose name and password these are; `None` where there is no such user, or the password is wrong: both take as long.
     pub(crate) async fn know(&self, name: &str, password: String) -> Result<Option<User>, RequestError> {
         let user = match UserName::parse(name) {
             Ok(name) => self.users.find(&name)?,

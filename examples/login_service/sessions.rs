@@ -54,10 +54,9 @@ pub(crate) enum Stage {
     },
     /// Has just created an account. A form that is sent twice is answered twice alike.
     Enrolled,
-    /// Was asked for several consecutive codes. Without a user where the password was wrong, or there is no such user: that looks the
-    /// same.
+    /// Has shown the right password, and was asked for several consecutive codes.
     ShowingCodes {
-        user: Option<Box<User>>,
+        user: Box<User>,
         codes: u8,
     },
     SignedIn(SignedIn),

@@ -1,4 +1,5 @@
-//! What users are told. All of it follows from the advice of the gate, which tells a guesser nothing.
+//! What users are told. It follows from the advice of the gate, which tells a guesser of codes nothing; what it tells of passwords is in
+//! [`login`](crate::login).
 
 use std::time::Duration;
 
@@ -27,11 +28,8 @@ pub(crate) fn refused(advice: Advice, codes: u8) -> (StatusCode, Message) {
         Advice::WaitForNextCode => {
             (StatusCode::OK, "This code was used already. Wait until your device shows the next one, and type that.".into())
         }
-        Advice::ShowConsecutive(count) if codes > 1 => {
-            (StatusCode::OK, format!("That is not right. Please type {count} codes in a row, none of which you have typed yet."))
-        }
         Advice::ShowConsecutive(count) => {
-            (StatusCode::OK, format!("Please type {count} codes that your device shows one after the other, none of which you have typed yet."))
+            (StatusCode::OK, format!("That is not right. Please type {count} codes in a row, none of which you have typed yet."))
         }
         // There were too many attempts, or what the device shows counts as used for as long.
         Advice::RetryAfter(wait) => {
