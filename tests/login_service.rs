@@ -371,7 +371,7 @@ fn machines_can_have_an_address_of_their_own() {
 #[test]
 fn a_client_that_fails_too_often_has_to_wait() {
     let service = Service::start(&["--system-clock", "50ms", "--store", "memory:", "--behind-proxy"]);
-    let page = service.get("/login");
+    let page = service.ask("GET /login HTTP/1.1\nx-forwarded-for: 192.0.2.1");
     let cookie = page.header("set-cookie").unwrap();
     assert!(cookie.starts_with("__host-session=") && cookie.contains("; secure"), "{cookie}");
     let cookie = cookie.split(';').next().unwrap().replace("__host", "__Host");
@@ -388,6 +388,25 @@ fn a_client_that_fails_too_often_has_to_wait() {
     assert_eq!(log_in("2001:db8::8").status, 429, "the same subscriber");
     assert_eq!(log_in("2001:db8:0:1::8").status, 200, "another one");
     assert_eq!(service.outcomes()["unknown_token"], 21);
+    // Proxies write addresses in several ways.
+    for client in ["2001:db8::9", "[2001:db8::9]", "[2001:db8::9]:443"] {
+        assert_eq!(log_in(client).status, 429, "{client}");
+    }
+    for _ in 0..20 {
+        assert_eq!(log_in("192.0.2.5:443").status, 200);
+    }
+    assert_eq!(log_in("192.0.2.5").status, 429);
+    assert_eq!(log_in("192.0.2.6:443").status, 200, "another one");
+    // What is none is the proxy's, which is told of: once, however often it comes.
+    let warnings = || service.log().iter().filter(|line| line.contains("X-Forwarded-For")).count();
+    assert_eq!(warnings(), 0);
+    for _ in 0..20 {
+        assert_eq!(log_in("unknown").status, 200);
+    }
+    assert_eq!(log_in("5.6.7.8.9").status, 429);
+    // All of the log that was written before this is there by then.
+    service.outcomes();
+    assert_eq!(warnings(), 1, "{:?}", service.log());
 }
 
 /// However many guesses are sent at once, no more are judged than one after the other; and the wait is no longer for it.

@@ -1,7 +1,7 @@
 //! Who a request is from; and what goes with every answer.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
 use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
 use axum::http::request::Parts;
@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
+use crate::LOG;
 use crate::error::RequestError;
 use crate::pages;
 use crate::service::Service;
@@ -54,8 +55,8 @@ pub(crate) async fn introduce(
         Ok(id) => id,
         Err(error) => return RequestError::from(error).into_response(),
     };
-    let address = if service.behind_proxy { forwarded(request.headers()) } else { None };
-    let visitor = Visitor { id, address: address.unwrap_or(peer.ip()) };
+    let address = if service.behind_proxy { forwarded(request.headers(), peer.ip()) } else { peer.ip() };
+    let visitor = Visitor { id, address };
     request.extensions_mut().insert(visitor);
     let mut response = next.run(request).await;
     if response.status() == StatusCode::INTERNAL_SERVER_ERROR {
@@ -81,8 +82,28 @@ fn cookie(headers: &HeaderMap, name: &str) -> Option<SessionId> {
     pairs.find_map(|(key, value)| (key == name).then(|| SessionId::parse(value))?)
 }
 
-/// The address that our own proxy has added: those before it are the client's claims.
-fn forwarded(headers: &HeaderMap) -> Option<IpAddr> {
+/// The address that our own proxy has added: those before it are the client's claims. Where it has added none, the proxy's own.
+fn forwarded(headers: &HeaderMap, proxy: IpAddr) -> IpAddr {
+    // Once: whoever can send such a request could fill the log, and what to do doesn't change.
+    static SAID: Once = Once::new();
+    last_forwarded(headers).unwrap_or_else(|| {
+        SAID.call_once(|| {
+            tracing::warn!(
+                target: LOG,
+                %proxy,
+                "a request has no address at the end of X-Forwarded-For, so all such clients share the proxy's address and its tries: have \
+                 the proxy append its client's address (in nginx: proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for)"
+            );
+        });
+        proxy
+    })
+}
+
+/// Some proxies add the port, and some write IPv6 addresses in brackets.
+fn last_forwarded(headers: &HeaderMap) -> Option<IpAddr> {
     let last = headers.get_all("x-forwarded-for").iter().next_back()?.to_str().ok()?;
-    last.rsplit(',').next()?.trim().parse().ok()
+    let last = last.rsplit(',').next()?.trim();
+    let plain = last.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(last);
+    let with_port = || last.parse().map(|address: SocketAddr| address.ip());
+    plain.parse().or_else(|_| with_port()).ok()
 }
