@@ -145,7 +145,7 @@ impl Service {
     }
 }
 
-/// Nobody else on this host has any business there.
+/// Nobody else on this host has any business there. One that exists keeps the rights that it has: each file in it is closed by itself.
 fn private_directory(path: &Path) -> std::io::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);

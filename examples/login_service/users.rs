@@ -1,10 +1,11 @@
 //! The user table: names, password hashes, sealed secrets. A service has its own; this one is a small file.
 
 use std::fmt;
+use std::fs::{File, OpenOptions};
 use std::path::Path;
 use std::sync::Arc;
 
-use redb::backends::InMemoryBackend;
+use redb::backends::{FileBackend, InMemoryBackend};
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 
 /// Name, then token id, password hash and sealed secret.
@@ -67,6 +68,15 @@ impl<E: Into<redb::Error>> From<E> for UsersError {
     }
 }
 
+/// Made where there is none. Password hashes can be guessed at: nobody else on this host may read them, whoever made the directory.
+fn file(path: &Path) -> std::io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
 #[derive(Clone)]
 pub(crate) struct Users(Arc<Database>);
 
@@ -74,7 +84,7 @@ impl Users {
     /// The table in this file, which is made where there is none; without a file, in memory.
     pub(crate) fn open(path: Option<&Path>) -> Result<Self, UsersError> {
         let database = match path {
-            Some(path) => Database::create(path)?,
+            Some(path) => Database::builder().create_with_backend(FileBackend::new(file(path)?)?)?,
             None => Database::builder().create_with_backend(InMemoryBackend::new())?,
         };
         let write = database.begin_write()?;
