@@ -152,7 +152,8 @@ fn a_user_enrols_and_signs_in_and_guessers_do_not() {
         assert_eq!(path(step), "/login/codes", "{step}");
         assert_eq!(page(step)["fields"], serde_json::json!(["code1", "code2"]), "{step}");
     }
-    assert!(message("two-codes-wrong").starts_with("That is not right."), "{}", message("two-codes-wrong"));
+    let wrong = message("two-codes-wrong");
+    assert!(wrong.starts_with("That is not right. Please type two codes in a row, none of which"), "{wrong}");
     assert_eq!((path("account-again"), &page("account-again")["user"]), ("/account", &"ada".into()));
 
     // A token's clock isn't learned again right after a login; of a user who doesn't exist, never: who asks can't tell one from the other,
@@ -176,12 +177,21 @@ fn a_user_enrols_and_signs_in_and_guessers_do_not() {
     assert!(service.get("/metrics").body.contains("\nskewgate_clock_trusted 0\n"));
     user.go_on();
     let seen = user.look();
-    for step in ["red", "red-login", "red-unknown-user"] {
+    for step in ["red", "red-login", "red-unknown-user", "red-clock", "red-device"] {
         check_page(step, &seen[step]);
         assert!(seen[step]["footer"].as_str().unwrap().starts_with("The time is not known well enough"));
     }
-    assert_eq!(seen["red-login"]["status"], 503);
-    assert!(seen["red-login"]["message"].as_str().unwrap().starts_with("You can't be signed in at present"));
+    // Each page speaks of what it is for, and a clock may be back in a moment.
+    for (step, what) in [
+        ("red-login", "You can't be signed in"),
+        ("red-clock", "Your device's clock can't be learned"),
+        ("red-device", "The account can't be created"),
+    ] {
+        let text = format!(
+            "{what} at present. Please try again in a minute; if that doesn't help, tell whoever runs this service."
+        );
+        assert_eq!((&seen[step]["status"], &seen[step]["message"]), (&503.into(), &text.into()), "{step}");
+    }
     assert_eq!(seen["red-login"]["main"], seen["red-unknown-user"]["main"]);
     let own = format!("http://{}/", service.address);
     for url in seen["end"]["requested"].as_array().unwrap() {

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
 use skewgate::otp::{Algorithm, Secret};
 use skewgate::token::Token;
-use skewgate::validator::{Advice, EnrolError};
+use skewgate::validator::EnrolError;
 use zeroize::Zeroizing;
 
 use crate::error::RequestError;
@@ -122,7 +122,7 @@ pub(crate) async fn finish(
         Err(EnrolError::NoMatch { .. }) => return ask_for_more(&service, visitor, *user, codes),
         Err(_) => {
             service.clients.give_back(taken);
-            return again(texts::refused(Advice::TellOperator, 1));
+            return again(texts::not_now("The account can't be created"));
         }
     }
     let NewUser { name, password_hash, token_id, .. } = *user;

@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use crate::html::{CODE, Page, Text, field, form};
 use crate::passwords::{LONGEST, SHORTEST};
-use crate::texts::spoken;
+use crate::texts::{in_words, spoken};
 use crate::users::UserName;
 
 fn name_field(name: &str, focus: bool) -> String {
@@ -52,7 +52,7 @@ pub(crate) fn codes(token: &str, count: u8) -> Page {
     let intro = format!(
         r#"<p>To be sure that it is you, we need {} codes that follow each other. Type the code that your device shows now, wait until it
 shows the next one, and type that, too.</p>"#,
-        if count == 2 { "two" } else { "three" }
+        in_words(count)
     );
     let links = r#"<p class="more"><a href="/login">Begin again</a> · <a href="/resynchronise">Your device's clock may be wrong</a></p>"#;
     Page::new(

@@ -13,6 +13,14 @@ pub(crate) fn slip(text: impl Into<String>) -> (StatusCode, Message) {
     (StatusCode::OK, Message::Failed(text.into()))
 }
 
+/// For what no user can mend, and the log says why: a store or a clock may be back in a moment.
+pub(crate) fn not_now(what: &str) -> (StatusCode, Message) {
+    let text = format!(
+        "{what} at present. Please try again in a minute; if that doesn't help, tell whoever runs this service."
+    );
+    (StatusCode::SERVICE_UNAVAILABLE, Message::Failed(text))
+}
+
 /// For an attempt at signing in with `codes` codes.
 pub(crate) fn refused(advice: Advice, codes: u8) -> (StatusCode, Message) {
     let (status, text) = match advice {
@@ -23,24 +31,20 @@ pub(crate) fn refused(advice: Advice, codes: u8) -> (StatusCode, Message) {
             (StatusCode::OK, "That is not right. Please type codes in a row, none of which you have typed yet.".into())
         }
         Advice::WaitForNextCode if codes > 1 => {
-            (StatusCode::OK, format!("These codes were used already. Wait until your device shows the next one, and type {codes} codes in a row from that one on."))
+            (StatusCode::OK, format!("These codes were used already. Wait until your device shows the next one, and type {} codes in a row from that one on.", in_words(codes)))
         }
         Advice::WaitForNextCode => {
             (StatusCode::OK, "This code was used already. Wait until your device shows the next one, and type that.".into())
         }
         Advice::ShowConsecutive(count) => {
-            (StatusCode::OK, format!("That is not right. Please type {count} codes in a row, none of which you have typed yet."))
+            (StatusCode::OK, format!("That is not right. Please type {} codes in a row, none of which you have typed yet.", in_words(count)))
         }
         // There were too many attempts, or what the device shows counts as used for as long.
         Advice::RetryAfter(wait) => {
             let text = format!("You can't be signed in just now. Please try again in {}.", spoken(wait));
             (StatusCode::TOO_MANY_REQUESTS, text)
         }
-        // The log says why.
-        _ => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            "You can't be signed in at present, and trying again won't help. Please tell whoever runs this service.".into(),
-        ),
+        _ => return not_now("You can't be signed in"),
     };
     (status, Message::Failed(text))
 }
@@ -49,7 +53,7 @@ pub(crate) fn refused(advice: Advice, codes: u8) -> (StatusCode, Message) {
 /// early, or what else is wrong with the codes, would know that the password is right.
 pub(crate) fn not_resynchronised(advice: Advice) -> (StatusCode, Message) {
     if advice == Advice::TellOperator {
-        return refused(advice, 2);
+        return not_now("Your device's clock can't be learned");
     }
     slip(
         "That is not right, or it is too early. Check user name and password, wait for a code that you have not typed yet, and type it \
@@ -61,6 +65,11 @@ pub(crate) fn not_resynchronised(advice: Advice) -> (StatusCode, Message) {
 pub(crate) fn too_many(wait: Duration) -> (StatusCode, Message) {
     let text = format!("There were too many attempts. Please try again in {}.", spoken(wait));
     (StatusCode::TOO_MANY_REQUESTS, Message::Failed(text))
+}
+
+/// How many codes: two or three.
+pub(crate) fn in_words(codes: u8) -> &'static str {
+    if codes == 2 { "two" } else { "three" }
 }
 
 /// Rounded up, in words.

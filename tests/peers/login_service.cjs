@@ -219,6 +219,13 @@ async function use(browser) {
   await see('red-login');
   await send({ name: 'bob', password: PASSWORD, code1: code(secret, now()) });
   await see('red-unknown-user');
+  await go('/resynchronise');
+  await send({ name: 'ada', password: PASSWORD, code1: wrong(secret, 70), code2: wrong(secret, 71) });
+  await see('red-clock');
+  await go('/enrol');
+  await send({ name: 'eve', password: PASSWORD });
+  await send({ code1: wrong(secret, 72) });
+  await see('red-device');
   console.log(JSON.stringify({ step: 'end', requested }));
 }
 
