@@ -114,6 +114,8 @@ fn a_user_enrols_and_signs_in_and_guessers_do_not() {
     // A code that is ten minutes off, then two that are four: only these enrol.
     assert_eq!(path("device-again"), "/enrol/device");
     assert_eq!(page("device-again")["fields"], serde_json::json!(["code1", "code2"]));
+    assert_ne!(page("device")["focused"], "code1", "the picture comes first");
+    assert_eq!(page("device-again")["focused"], "code1");
     assert_eq!(path("enrolled"), "/login?done=enrolled");
     assert_eq!(page("enrolled")["role"], "status");
 
@@ -433,8 +435,13 @@ fn guesses_that_are_sent_at_once_are_no_more_than_others() {
         ))
     };
     // What is no code is no guess.
-    for _ in 0..25 {
-        assert_eq!(post("/login", "name=ada&password=x&code1=twelve").status, 200);
+    for code in ["twelve", "12345", "1234567", "12345678", "2BC4D"].repeat(5) {
+        for (path, code2) in [("/login", "123456"), ("/resynchronise", "123456"), ("/resynchronise", code)] {
+            let fields = format!("name=ada&password=x&code1={code}&code2={code2}");
+            let answer = post(path, &fields);
+            assert_eq!(answer.status, 200);
+            assert!(answer.body.contains("A code has six digits"), "{path}: {fields}");
+        }
     }
     let answers: Vec<_> = thread::scope(|scope| {
         let guess = || post("/login", "name=ada&password=x&code1=123456");

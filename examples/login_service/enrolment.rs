@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 use crate::error::RequestError;
 use crate::forms::Form;
 use crate::html::Page;
-use crate::login::{CodesForm, no_code};
+use crate::login::{CodesForm, attempt};
 use crate::pages;
 use crate::passwords::{LONGEST, SHORTEST};
 use crate::service::Service;
@@ -83,11 +83,19 @@ pub(crate) async fn show_device(
     let Some(Stage::Enrolling { user, codes }) = service.sessions.stage(visitor.id) else {
         return Ok(Redirect::to("/enrol").into_response());
     };
-    Ok(service.page(visitor, device(&service, visitor, &user, codes)?))
+    let page = device(&service, visitor, &user, codes, false)?;
+    Ok(service.page(visitor, page))
 }
 
-fn device(service: &Service, visitor: Visitor, user: &NewUser, codes: u8) -> Result<Page, RequestError> {
-    pages::device(&service.form_token(visitor), &user.name, &user.secret, codes)
+/// The picture comes first; who has scanned it and was `refused` has to type.
+fn device(
+    service: &Service,
+    visitor: Visitor,
+    user: &NewUser,
+    codes: u8,
+    refused: bool,
+) -> Result<Page, RequestError> {
+    pages::device(&service.form_token(visitor), &user.name, &user.secret, codes, refused)
         .map_err(|error| RequestError::NewToken(error.into()))
 }
 
@@ -103,13 +111,10 @@ pub(crate) async fn finish(
         _ => return Ok(Redirect::to("/enrol").into_response()),
     };
     let again = |answer| {
-        let page = device(&service, visitor, &user, codes)?;
+        let page = device(&service, visitor, &user, codes, true)?;
         Ok(service.page(visitor, page.saying(answer)))
     };
-    let attempt = match form.attempt() {
-        Ok(attempt) => attempt.from_client(&visitor.address.to_string()),
-        Err(error) => return again(texts::slip(no_code(error))),
-    };
+    let Some(attempt) = attempt(visitor, &form.typed()) else { return again(texts::no_code()) };
     let taken = match service.clients.take(visitor.address) {
         Ok(taken) => taken,
         Err(wait) => return again(texts::too_many(wait)),
@@ -142,7 +147,7 @@ fn ask_for_more(
     let codes = codes.saturating_add(1).min(3);
     let text = "That does not fit. Look whether you have scanned the code below, and type what the app shows now. If the clock of your \
                 device may be wrong, type the code after it, too.";
-    let page = device(service, visitor, &user, codes)?;
+    let page = device(service, visitor, &user, codes, true)?;
     service.sessions.set(visitor.id, Stage::Enrolling { user: Box::new(user), codes });
     Ok(service.page(visitor, page.saying(texts::slip(text))))
 }

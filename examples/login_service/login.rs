@@ -11,6 +11,7 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
+use skewgate::otp::{Code, Digits, Format};
 use skewgate::validator::{Advice, Attempt, Refused, Verdict};
 
 use crate::LOG;
@@ -59,10 +60,7 @@ pub(crate) async fn log_in(
         let page = pages::login(&service.form_token(visitor), &form.name);
         Ok(service.page(visitor, page.saying(answer)))
     };
-    let attempt = match Attempt::parse(&form.code1) {
-        Ok(attempt) => attempt.from_client(&visitor.address.to_string()),
-        Err(error) => return again(texts::slip(no_code(error))),
-    };
+    let Some(attempt) = attempt(visitor, &[&form.code1]) else { return again(texts::no_code()) };
     let taken = match service.clients.take(visitor.address) {
         Ok(taken) => taken,
         Err(wait) => return again(texts::too_many(wait)),
@@ -89,9 +87,13 @@ pub(crate) async fn log_in(
     again(texts::refused(refused.advice(), 1))
 }
 
-/// What nobody has to be asked for twice: a code has six digits.
-pub(crate) fn no_code(_: skewgate::otp::CodeError) -> String {
-    "A code has six digits, as your device shows them. Please type it again.".into()
+/// What was typed, where it is codes of six digits, as all tokens here show them: with one more or less it is a slip of the finger, which
+/// isn't to be paid for.
+pub(crate) fn attempt(visitor: Visitor, typed: &[&str]) -> Option<Attempt> {
+    let six_digits = |code: &Code| code.format() == Format::Decimal(Digits::SIX);
+    let codes = typed.iter().map(|text| Code::parse(text).ok().filter(six_digits));
+    let attempt = Attempt::consecutive(codes.collect::<Option<Vec<_>>>()?).ok()?;
+    Some(attempt.from_client(&visitor.address.to_string()))
 }
 
 async fn validate(
@@ -137,10 +139,9 @@ pub(crate) struct CodesForm {
 
 impl CodesForm {
     /// Those that were typed.
-    pub(crate) fn attempt(&self) -> Result<Attempt, skewgate::otp::CodeError> {
+    pub(crate) fn typed(&self) -> Vec<&str> {
         let typed = [&self.code1, &self.code2, &self.code3].map(|code| code.trim());
-        let typed: Vec<&str> = typed.into_iter().filter(|code| !code.is_empty()).collect();
-        Attempt::parse_consecutive(&typed)
+        typed.into_iter().filter(|code| !code.is_empty()).collect()
     }
 }
 
@@ -156,11 +157,10 @@ pub(crate) async fn log_in_with_codes(
         let page = pages::codes(&service.form_token(visitor), codes);
         Ok(service.page(visitor, page.saying(answer)))
     };
-    let attempt = match form.attempt() {
-        Ok(attempt) if attempt.count() == codes => attempt.from_client(&visitor.address.to_string()),
-        Ok(_) => return again(codes, texts::slip("Please type all of the codes.")),
-        Err(error) => return again(codes, texts::slip(no_code(error))),
-    };
+    let Some(attempt) = attempt(visitor, &form.typed()) else { return again(codes, texts::no_code()) };
+    if attempt.count() != codes {
+        return again(codes, texts::slip("Please type all of the codes."));
+    }
     let taken = match service.clients.take(visitor.address) {
         Ok(taken) => taken,
         Err(wait) => return again(codes, texts::too_many(wait)),

@@ -94,12 +94,19 @@ pub(crate) enum DeviceError {
 }
 
 /// The new secret, and what shows that the device has it. The second code is for devices whose clocks are far off.
-pub(crate) fn device(token: &str, name: &UserName, secret: &Secret, codes: u8) -> Result<Page, DeviceError> {
+pub(crate) fn device(
+    token: &str,
+    name: &UserName,
+    secret: &Secret,
+    codes: u8,
+    focus: bool,
+) -> Result<Page, DeviceError> {
     let uri = OtpauthUri::builder(name.as_str(), secret.clone()).issuer("Login service").build()?;
     let text = uri.expose_uri();
     let image = qr::svg(&text)?;
     let groups = grouped(&secret.expose_base32());
-    let mut fields = field("code1", "The code that your app shows now", "", CODE);
+    let focus = if focus { "autofocus" } else { "" };
+    let mut fields = field("code1", "The code that your app shows now", "", &format!("{CODE} {focus}"));
     if codes > 1 {
         let optional = CODE.replace(" required", "");
         let hint = "Only if your device's clock is wrong: then wait until the app shows the next code, and type it here.";

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::Deserialize;
-use skewgate::validator::{Advice, Attempt, Verdict};
+use skewgate::validator::{Advice, Verdict};
 
 use crate::error::RequestError;
 use crate::forms::Form;
-use crate::login::no_code;
+use crate::login::attempt;
 use crate::pages;
 use crate::service::Service;
 use crate::texts;
@@ -38,9 +38,8 @@ pub(crate) async fn resynchronise(
         let page = pages::resynchronise(&service.form_token(visitor), &form.name);
         Ok(service.page(visitor, page.saying(answer)))
     };
-    let attempt = match Attempt::parse_consecutive(&[&form.code1, &form.code2]) {
-        Ok(attempt) => attempt.from_client(&visitor.address.to_string()),
-        Err(error) => return again(texts::slip(no_code(error))),
+    let Some(attempt) = attempt(visitor, &[&form.code1, &form.code2]) else {
+        return again(texts::no_code());
     };
     let taken = match service.clients.take(visitor.address) {
         Ok(taken) => taken,

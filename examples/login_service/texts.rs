@@ -13,6 +13,10 @@ pub(crate) fn slip(text: impl Into<String>) -> (StatusCode, Message) {
     (StatusCode::OK, Message::Failed(text.into()))
 }
 
+pub(crate) fn no_code() -> (StatusCode, Message) {
+    slip("A code has six digits, as your device shows them. Please type it again.")
+}
+
 /// For what no user can mend, and the log says why: a store or a clock may be back in a moment.
 pub(crate) fn not_now(what: &str) -> (StatusCode, Message) {
     let text = format!(
