@@ -16,6 +16,7 @@ mod support;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::BufReader;
+use std::net::TcpListener;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
@@ -507,6 +508,19 @@ fn the_command_line_says_what_is_wrong_with_it() {
         assert_eq!(code, Some(2), "{options:?}");
         assert!(text.starts_with("error: ") && text.contains(why), "{options:?}: {text}");
         assert!(!text.contains("hunter2"), "{text}");
+    }
+    // An address in use is named by the option that it came from.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = listener.local_addr().unwrap().to_string();
+    let always = ["--system-clock", "1s", "--store", "memory:"];
+    for (option, addresses) in [
+        ("--listen", ["--listen", &taken, "--internal", "127.0.0.1:0"]),
+        ("--internal", ["--listen", "127.0.0.1:0", "--internal", &taken]),
+    ] {
+        let (code, text) = run(&[&always[..], &addresses[..]].concat());
+        assert_eq!(code, Some(1), "{text}");
+        assert!(text.contains(&format!("{taken} can't be listened on")), "{text}");
+        assert!(text.ends_with(&format!("choose another one with {option}\n")), "{text}");
     }
     // One source alone is believed only where that was asked for.
     let (code, text) = run(&["--source", "127.0.0.1", "--store", "memory:", "--listen", "127.0.0.1:0"]);

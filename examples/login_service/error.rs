@@ -32,8 +32,8 @@ pub(crate) enum StartError {
     NoRandomness(#[from] getrandom::Error),
     #[error("no password can be hashed: {0}")]
     Passwords(String),
-    #[error("{address} can't be listened on ({source}): choose another one with --listen")]
-    Listen { address: SocketAddr, source: io::Error },
+    #[error("{address} can't be listened on ({source}): choose another one with {option}")]
+    Listen { address: SocketAddr, option: &'static str, source: io::Error },
     #[error("the service failed: {0}")]
     Io(#[from] io::Error),
 }

@@ -75,9 +75,9 @@ fn start(arguments: Arguments, store: StoreChoice) -> Result<(), StartError> {
 }
 
 async fn serve(arguments: Arguments, store: StoreChoice) -> Result<(), StartError> {
-    let listener = listen(arguments.listen).await?;
+    let listener = listen(arguments.listen, "--listen").await?;
     let internal = match arguments.internal {
-        Some(address) => Some(listen(address).await?),
+        Some(address) => Some(listen(address, "--internal").await?),
         None => None,
     };
     let (service, ended) = (Arc::new(Service::open(arguments, store).await?), ended()?);
@@ -107,8 +107,8 @@ async fn serve(arguments: Arguments, store: StoreChoice) -> Result<(), StartErro
     Ok(())
 }
 
-async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })
+async fn listen(address: SocketAddr, option: &'static str) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, option, source })
 }
 
 /// Serves until it has ended, and the requests in flight are answered.
