@@ -84,7 +84,8 @@ fn a_user_enrols_and_signs_in_and_guessers_do_not() {
     let service = Service::start(&options);
 
     let health = service.wait_for_health(200);
-    assert_eq!((&health["status"], &health["clock"]["agreeing"]), (&"ok".into(), &3.into()), "{health}");
+    let agreeing = |health: &Value| health["clock"]["last_measurement"]["agreeing"].clone();
+    assert_eq!((&health["status"], agreeing(&health)), (&"ok".into(), 3.into()), "{health}");
     assert!(health["clock"]["half_width_ns"].as_u64().unwrap() < 1_000_000_000, "{health}");
 
     let mut user = Browser::start("login_service.cjs", [format!("http://{}", service.address)]);
@@ -92,7 +93,10 @@ fn a_user_enrols_and_signs_in_and_guessers_do_not() {
     for (step, page) in &seen {
         if step != "waiting" {
             check_page(step, page);
-            assert!(page["footer"].as_str().unwrap().contains("3 of 3 time sources agree"), "{step}: {page}");
+            assert!(
+                page["footer"].as_str().unwrap().contains("3 of 3 time sources agreed"),
+                "{step}: {page}"
+            );
         }
     }
     let page = |step: &str| seen.get(step).unwrap_or_else(|| panic!("{step}"));
@@ -177,6 +181,9 @@ fn a_user_enrols_and_signs_in_and_guessers_do_not() {
     let health = service.wait_for_health(503);
     assert_eq!((&health["status"], &health["reasons"][0]["part"]), (&"failing".into(), &"clock".into()));
     assert!(health["reasons"][0]["why"].as_str().unwrap().contains("at most 8s is allowed"), "{health}");
+    // When they were last heard, and how long ago that is.
+    assert_eq!(agreeing(&health), 3, "{health}");
+    assert!(health["clock"]["last_measurement"]["age_s"].as_u64().unwrap() >= 7, "{health}");
     assert!(service.get("/metrics").body.contains("\nskewgate_clock_trusted 0\n"));
     user.go_on();
     let seen = user.look();

@@ -39,9 +39,10 @@ pub(crate) struct Report {
 pub(crate) struct Measured {
     /// True time minus this host's clock, at its most likely.
     pub(crate) offset: Option<SignedDuration>,
+    pub(crate) configured: usize,
+    /// Of the last measurement that told the time, and how many agreed in it, or contradicted those.
     pub(crate) age: Option<Duration>,
     pub(crate) agreeing: usize,
-    pub(crate) configured: usize,
     pub(crate) contested: bool,
     pub(crate) last_error: Option<String>,
     pub(crate) counts: Counts,
@@ -106,11 +107,11 @@ impl Report {
             (Err(_), _) => "The time is not known well enough: nobody can be signed in".into(),
             (Ok(now), None) => format!("Clock: this host's, right to {}", rounded(now.half_width())),
             (Ok(now), Some(measured)) => format!(
-                "Clock: known to ±{}, {} of {} time sources agree{}",
+                "Clock: known to ±{}, {} of {} time sources agreed{}",
                 rounded(now.half_width()),
                 measured.agreeing,
                 measured.configured,
-                if measured.contested { ", others contradict them" } else { "" }
+                if measured.contested { ", others contradicted them" } else { "" }
             ),
         }
     }

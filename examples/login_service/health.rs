@@ -33,9 +33,12 @@ pub(crate) async fn healthz(State(service): State<Arc<Service>>) -> Response {
         "clock": {
             "half_width_ns": report.now.as_ref().ok().map(nanos),
             "offset_ns": measured.and_then(|measured| measured.offset).map(|offset| offset.as_nanos()),
-            "age_s": measured.and_then(|measured| measured.age).map(|age| age.as_secs()),
-            "agreeing": measured.map(|measured| measured.agreeing),
             "configured": measured.map(|measured| measured.configured),
+            // What it says stays while nobody answers any more, and grows old.
+            "last_measurement": measured.map(|measured| json!({
+                "age_s": measured.age.map(|age| age.as_secs()),
+                "agreeing": measured.agreeing,
+            })),
             "last_error": measured.and_then(|measured| measured.last_error.as_deref()),
         },
     });

@@ -159,9 +159,10 @@ impl Collector for ClockCollector {
             )?;
         }
         let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
-        gauge(encoder, "clock_agreeing_sources", "Time sources that agree", count(measured.agreeing))?;
+        let help = "Time sources that agreed when the time was last measured, which clock_age says how long ago it was";
+        gauge(encoder, "clock_agreeing_sources", help, count(measured.agreeing))?;
         gauge(encoder, "clock_configured_sources", "Time sources", count(measured.configured))?;
-        let help = "1 where sources contradict the others and agree with each other";
+        let help = "1 where sources contradicted the others and agreed with each other, when the time was last measured";
         gauge(encoder, "clock_contested", help, i64::from(measured.contested))?;
         let counts = measured.counts;
         counter(encoder, "clock_rounds", "Rounds of asking all sources", counts.rounds)?;
