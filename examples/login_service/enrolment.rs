@@ -87,7 +87,6 @@ pub(crate) async fn show_device(
     Ok(service.page(visitor, page))
 }
 
-/// The picture comes first; who has scanned it and was `refused` has to type.
 fn device(
     service: &Service,
     visitor: Visitor,

@@ -99,13 +99,18 @@ pub(crate) fn device(
     name: &UserName,
     secret: &Secret,
     codes: u8,
-    focus: bool,
+    refused: bool,
 ) -> Result<Page, DeviceError> {
     let uri = OtpauthUri::builder(name.as_str(), secret.clone()).issuer("Login service").build()?;
     let text = uri.expose_uri();
     let image = qr::svg(&text)?;
     let groups = grouped(&secret.expose_base32());
-    let focus = if focus { "autofocus" } else { "" };
+    // Whoever was refused has to type. The picture in between would push what was wrong out of sight.
+    let (focus, fold, unfold) = if refused {
+        ("autofocus", "<details><summary>Show it again</summary>", "</details>")
+    } else {
+        ("", "", "")
+    };
     let mut fields = field("code1", "The code that your app shows now", "", &format!("{CODE} {focus}"));
     if codes > 1 {
         let optional = CODE.replace(" required", "");
@@ -123,10 +128,10 @@ pub(crate) fn device(
     let body = format!(
         r#"<ol class="steps">
 <li><p>Scan this with your authenticator app</p>
-<div class="qr" role="img" aria-label="QR code with the secret for your authenticator app">{}</div>
+{fold}<div class="qr" role="img" aria-label="QR code with the secret for your authenticator app">{}</div>
 <details><summary>It can't be scanned?</summary>
 <p>On this device, <a class="uri" href="{}">open it in your app</a>. Or type this into the app, as a time-based key:</p>
-<p><code id="secret" class="secret">{}</code></p></details></li>
+<p><code id="secret" class="secret">{}</code></p></details>{unfold}</li>
 <li><p>Type what the app shows</p>
 {}</li>
 </ol>
