@@ -132,16 +132,26 @@ pub(crate) struct Fit {
     pub(crate) ahead: OffsetInterval,
     /// The same, if it took as long as it does on average.
     pub(crate) ahead_best: SignedDuration,
-    /// True where it isn't above the newest dead step.
-    pub(crate) used: bool,
+    /// By what it is dead: where it isn't above the newest dead step.
+    pub(crate) dead: Option<Dead>,
 }
 
-/// What would let in a token whose clock is that far off.
+/// A fit at which no code is accepted, however far the window reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Dead {
+    pub(crate) by: Death,
+    /// If the token's clock is where the fit says: how long until it shows the step after the newest dead one.
+    pub(crate) wait: Duration,
+}
+
+/// What would let in a token whose clock is that far off, once it shows codes that aren't dead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Remedy {
+    /// As many codes as were tried.
+    AsMany,
     /// Two consecutive codes.
     TwoCodes,
-    /// A resynchronisation, after so long: one that comes too early is refused.
+    /// A resynchronisation, after so long from now: one that comes too early is refused.
     Resynchronise { wait: Duration },
     /// Neither: its clock must be set, or it must be enrolled anew.
     SetClock,
@@ -160,10 +170,10 @@ impl Case<'_> {
         u8::try_from(self.codes.len()).unwrap_or(u8::MAX)
     }
 
-    fn window(&self, codes: u8) -> Option<Window> {
+    fn window(&self, now: &TimeInterval, codes: u8) -> Option<Window> {
         let drift = &self.standing.token.drift;
         let (period, t0) = (self.totp.period(), self.totp.t0());
-        Window::compute(self.policy.window(), period, t0, &self.now(), drift, codes).ok()
+        Window::compute(self.policy.window(), period, t0, now, drift, codes).ok()
     }
 
     fn newest_dead(&self) -> Option<TimeStep> {
@@ -183,7 +193,7 @@ impl Case<'_> {
 
     pub(crate) fn explain(&self) -> Result<Diagnosis, ExplainError> {
         let now = self.now();
-        let window = self.window(self.count());
+        let window = self.window(&now, self.count());
         // Where its codes are expected: what was learned of the token is the middle of the search.
         let centre = now.midpoint() + self.standing.token.drift.mean();
         let found = fits(self.totp, self.codes, centre, self.search)?;
@@ -300,20 +310,36 @@ impl Case<'_> {
             steps_off: window.map(|window| steps_off(window, step)),
             ahead,
             ahead_best: Measurement::new(model, step, period, t0, &now).ahead(),
-            used: self.newest_dead() >= Some(step),
+            dead: self.dead(step, ahead),
         })
+    }
+
+    fn dead(&self, step: TimeStep, ahead: OffsetInterval) -> Option<Dead> {
+        let newest = self.newest_dead().filter(|newest| *newest >= step)?;
+        let next = self.totp.step_start(newest) + SignedDuration::from(self.totp.period());
+        // It can't have been read later than it was tried; and a right clock tells itself how long.
+        let right = ahead.contains(SignedDuration::ZERO);
+        let shown = if right { self.now().earliest() } else { self.totp.step_start(step) };
+        Some(Dead { by: self.death(step), wait: (next - shown).max(SignedDuration::ZERO).unsigned_abs() })
     }
 
     fn remedy(&self, fit: &Fit) -> Remedy {
         let drift = &self.standing.token.drift;
-        let (period, t0, now) = (self.totp.period(), self.totp.t0(), self.now());
-        let two = self.window(2).is_some_and(|window| window.contains(fit.step));
-        if two && self.count() < 2 {
+        let (period, t0) = (self.totp.period(), self.totp.t0());
+        let (now, step, dead_for) = match fit.dead.zip(self.newest_dead()) {
+            Some((dead, newest)) => (later(self.now(), dead.wait), next(newest), dead.wait),
+            None => (self.now(), fit.step, Duration::ZERO),
+        };
+        let lets_in = |codes| self.window(&now, codes).is_some_and(|window| window.contains(step));
+        if lets_in(self.count()) {
+            return Remedy::AsMany;
+        }
+        if self.count() < 2 && lets_in(2) {
             return Remedy::TwoCodes;
         }
         let reach = Window::for_resynchronisation(self.policy.window(), period, t0, &now, drift, 2);
-        if reach.is_ok_and(|window| window.contains(fit.step)) {
-            Remedy::Resynchronise { wait: self.wait_to_resynchronise() }
+        if reach.is_ok_and(|window| window.contains(step)) {
+            Remedy::Resynchronise { wait: dead_for.max(self.wait_to_resynchronise()) }
         } else {
             Remedy::SetClock
         }
@@ -327,6 +353,14 @@ impl Case<'_> {
     }
 }
 
+fn later(now: TimeInterval, wait: Duration) -> TimeInterval {
+    TimeInterval::around(now.midpoint() + SignedDuration::from(wait), now.half_width())
+}
+
+fn next(step: TimeStep) -> TimeStep {
+    TimeStep::new(step.get().saturating_add(1)).unwrap_or(step)
+}
+
 /// How many steps before the nearest end of the window (negative) or behind it; 0 inside.
 fn steps_off(window: &Window, step: TimeStep) -> i64 {
     let off = window.ranges().iter().map(|range| match step.get() {
@@ -337,5 +371,7 @@ fn steps_off(window: &Window, step: TimeStep) -> i64 {
     off.min_by_key(|off| off.unsigned_abs()).unwrap_or(0)
 }
 
+#[cfg(test)]
+mod followed;
 #[cfg(test)]
 mod tests;

@@ -51,10 +51,10 @@ pub(crate) fn sentence(finding: &Finding) -> String {
             "the codes fit inside of the window, but not all of them above what is dead for all tokens: {REPLACED}, and {COULD_BE_USED}"
         ),
         (Cause::TooOld, Some(fit)) => {
-            format!("{what} {belongs} to a time before the window: {} too old", off(fit))
+            format!("{what} {belongs} to a time before the window: {} too old{}", off(fit), dead(fit))
         }
         (Cause::TooNew, Some(fit)) => {
-            format!("{what} {belongs} to a time after the window: {} too new", off(fit))
+            format!("{what} {belongs} to a time after the window: {} too new{}", off(fit), dead(fit))
         }
         (Cause::TooOld | Cause::TooNew, None) => format!("{what} {is} outside of the window"),
         (Cause::OtherParameters, _) => {
@@ -78,6 +78,17 @@ pub(crate) fn sentence(finding: &Finding) -> String {
             "{what} {fits} nowhere within {} of the time, nor nearer by with another hash, period or number of digits",
             span(finding.searched)
         ),
+    }
+}
+
+/// Why not even a longer window would help.
+fn dead(fit: &Fit) -> String {
+    match fit.dead.map(|dead| dead.by) {
+        None => String::new(),
+        Some(Death::Used) => {
+            ", and at or below the newest used step: an old code typed again, or the token's clock was set back".into()
+        }
+        Some(Death::Restored) => format!(", and dead for all tokens: {REPLACED}, and {COULD_BE_USED}"),
     }
 }
 
@@ -181,15 +192,32 @@ fn about_clock(finding: &Finding) -> String {
     let diagnosis = &finding.diagnosis;
     let (Some(fit), Some(remedy)) = (&diagnosis.fit, diagnosis.remedy) else { return String::new() };
     let mut text = String::new();
+    let again = fit.dead.is_some_and(|dead| dead.by == Death::Used);
+    if again {
+        text.push_str(
+            "type what the token shows now: an old code says nothing of its clock. Only if it showed this one when it was typed: ",
+        );
+    }
     if let Some(zone) = time_zone(fit.ahead) {
         text.push_str(&format!("that is {} to the minute: a wrong time zone or summer time; ", span(zone)));
     }
     let late = matches!(diagnosis.cause, Cause::TooOld)
         && fit.ahead.hi().unsigned_abs() <= finding.policy.window().max_code_age();
-    if late {
+    if late && !again {
         text.push_str("either it was typed too late, or the token's clock is behind; ");
     }
+    let dead_for = fit.dead.map_or(Duration::ZERO, |dead| dead.wait);
+    let longer = match remedy {
+        Remedy::Resynchronise { wait } => wait > dead_for,
+        Remedy::SetClock => true,
+        Remedy::AsMany | Remedy::TwoCodes => false,
+    };
+    if !longer && !dead_for.is_zero() {
+        text.push_str(&format!("wait {}, as all that it shows until then is dead; then ", span(dead_for)));
+    }
     text.push_str(match remedy {
+        Remedy::AsMany if finding.codes.len() == 1 => "type the code that it shows",
+        Remedy::AsMany => "type new codes, one after the other",
         Remedy::TwoCodes => {
             "two consecutive codes let such a token in as it is; a phone's clock is set right by automatic date and time"
         }
@@ -206,7 +234,7 @@ fn about_clock(finding: &Finding) -> String {
     }
     if let Remedy::Resynchronise { wait } = remedy
         && finding.state_known
-        && !wait.is_zero()
+        && longer
     {
         text.push_str(&format!(
             "; a resynchronisation is refused for the next {}: the token's clock was learned just before, or the store was restored",

@@ -190,7 +190,7 @@ fn fit(diagnosis: &Diagnosis, fit: &Fit) -> FitObject {
         step: fit.step.get(),
         shown_from: fit.shown_from.to_string(),
         steps_off: fit.steps_off,
-        used: fit.used,
+        used: fit.dead.is_some(),
         token_ahead_from_ns: fit.ahead.lo().as_nanos(),
         token_ahead_to_ns: fit.ahead.hi().as_nanos(),
         token_ahead_best_ns: fit.ahead_best.as_nanos(),

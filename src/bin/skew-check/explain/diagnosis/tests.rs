@@ -192,7 +192,7 @@ fn used_codes_are_told_from_wrong_ones() {
     let mut world = World::new();
     world.standing.token.watermark = Some(step(0));
     let found = world.tried(&[0]);
-    assert_eq!((cause(&found), found.fit.unwrap().used), ("replay", true));
+    assert_eq!((cause(&found), found.fit.unwrap().dead.is_some()), ("replay", true));
     world.standing.token.watermark = Some(step(-30));
     assert_eq!(cause(&world.tried(&[0])), "accepted");
     assert_eq!(cause(&world.tried(&[-30, 0])), "partly_used");
@@ -209,6 +209,28 @@ fn used_codes_are_told_from_wrong_ones() {
 }
 
 #[test]
+fn an_old_code_says_nothing_of_the_clock_and_one_of_a_clock_set_back_has_to_wait() {
+    let mut world = World::new();
+    world.standing.token.watermark = Some(step(-180));
+    // The very code that let him in three minutes ago.
+    let found = world.tried(&[-180]);
+    let dead = |found: &Diagnosis| found.fit.unwrap().dead.map(|dead| (dead.by, dead.wait.as_secs()));
+    assert_eq!((cause(&found), dead(&found)), ("too_old", Some((Death::Used, 30))));
+    assert_eq!(dead(&world.tried(&[-240])), Some((Death::Used, 90)));
+    // It ran ahead until it was set right, and its code was typed a little late.
+    world.standing.token.drift =
+        Drift::from_parts(SignedDuration::from_secs(100), 25_000_000_000_000, at(-60), None);
+    world.standing.token.watermark = Some(step(40));
+    world.time = Ok(TimeInterval::around(at(8), Duration::from_millis(10)));
+    let found = world.tried(&[-10]);
+    assert_eq!((cause(&found), found.remedy), ("too_old", Some(Remedy::AsMany)));
+    // Until the step after that of 12:00:30 to 12:01:00, from 12:00:13 on.
+    assert_eq!(dead(&found), Some((Death::Used, 47)));
+    // Above what is dead nothing has to wait.
+    assert_eq!(dead(&world.tried(&[300])), None);
+}
+
+#[test]
 fn what_a_restore_kills_is_not_called_used() {
     let mut world = World::new();
     world.standing.not_before = Some(at(0));
@@ -218,7 +240,7 @@ fn what_a_restore_kills_is_not_called_used() {
         "{:?}",
         found.cause
     );
-    assert!(found.fit.unwrap().used);
+    assert!(found.fit.unwrap().dead.is_some());
     let dead = found.dead.unwrap();
     assert_eq!(dead, (step(0), Death::Restored));
     // Older ones were used; of several codes the first counts.
@@ -235,7 +257,7 @@ fn what_a_restore_kills_is_not_called_used() {
     world.standing.not_before = Some(at(-30));
     let found = world.tried(&[-30, 0]);
     assert!(matches!(found.cause, Cause::PartlyUsed(Death::Restored)), "{found:?}");
-    assert!(!found.fit.unwrap().used);
+    assert_eq!(found.fit.unwrap().dead, None);
     world.standing.token.watermark = Some(step(-30));
     assert!(matches!(world.tried(&[-30, 0]).cause, Cause::PartlyUsed(Death::Used)));
 }
@@ -246,7 +268,7 @@ fn codes_of_a_time_to_come_are_dead_by_whatever_reaches_further() {
     world.standing.not_before = Some(at(300));
     let found = world.tried(&[0]);
     assert_eq!((cause(&found), found.dead), ("watermark_ahead", Some((step(300), Death::Restored))));
-    assert!(found.fit.unwrap().used);
+    assert!(found.fit.unwrap().dead.is_some());
     world.standing.token.watermark = Some(step(900));
     let found = world.tried(&[0]);
     assert_eq!((cause(&found), found.dead), ("watermark_ahead", Some((step(900), Death::Used))));
