@@ -13,9 +13,14 @@ use skewgate::window::Window;
 use super::ExplainError;
 use super::key::Key;
 use super::search::{Alternative, alternative, fits};
+use crate::output::Status;
 
 /// A fit further off than this may well be luck: what else would explain the code is looked for, too.
 const FAR: Duration = Duration::from_secs(3600);
+
+/// A validator is taken to know the time as well as this. Where the clock that is asked here is worse, it isn't known when in between
+/// the validator was asked.
+pub(crate) const VALIDATORS_CLOCK: Duration = Duration::from_secs(1);
 
 /// Everything that the answer depends on.
 pub(crate) struct Case<'c> {
@@ -61,6 +66,8 @@ pub(crate) enum Cause {
     Accepted,
     /// Nobody knows what time it is.
     TimeUnknown(String),
+    /// At some of the times that it may have been they are accepted, at others not.
+    ClockTooPoor,
     /// Not looked at.
     NotAdmitted(Reason),
     /// Fits where codes are dead, and what the validator would tell the user to do.
@@ -97,6 +104,7 @@ impl Cause {
         match self {
             Self::Accepted => "accepted",
             Self::TimeUnknown(_) => "time_unknown",
+            Self::ClockTooPoor => "clock_too_poor",
             Self::NotAdmitted(reason) => match reason {
                 Reason::ClockUntrusted(_) => "clock_untrusted",
                 Reason::TokenUnsuited(_) => "token_unsuited",
@@ -116,6 +124,14 @@ impl Cause {
             Self::NotConsecutive => "not_consecutive",
             Self::OtherFormat => "other_format",
             Self::FitsNowhere => "fits_nowhere",
+        }
+    }
+
+    pub(crate) const fn status(&self) -> Status {
+        match self {
+            Self::Accepted => Status::Ok,
+            Self::TimeUnknown(_) | Self::ClockTooPoor => Status::Unknown,
+            _ => Status::Warning,
         }
     }
 }
@@ -166,6 +182,12 @@ impl Case<'_> {
         }
     }
 
+    /// The time as a validator would know it, in the middle of what it may have been.
+    fn judged(&self) -> TimeInterval {
+        let now = self.now();
+        if now.half_width() <= VALIDATORS_CLOCK { now } else { judged_at(now.midpoint()) }
+    }
+
     fn count(&self) -> u8 {
         u8::try_from(self.codes.len()).unwrap_or(u8::MAX)
     }
@@ -193,12 +215,12 @@ impl Case<'_> {
 
     pub(crate) fn explain(&self) -> Result<Diagnosis, ExplainError> {
         let now = self.now();
-        let window = self.window(&now, self.count());
+        let window = self.window(&self.judged(), self.count());
         // Where its codes are expected: what was learned of the token is the middle of the search.
         let centre = now.midpoint() + self.standing.token.drift.mean();
         let found = fits(self.totp, self.codes, centre, self.search)?;
         let fit = self.nearest(&found.steps, window.as_ref(), centre);
-        let decided = self.decide()?;
+        let decided = self.decide(&found.steps)?;
 
         let far = fit.is_none_or(|fit| (fit.shown_from - centre).unsigned_abs() > FAR);
         let undecided = matches!(decided, Cause::FitsNowhere);
@@ -226,8 +248,8 @@ impl Case<'_> {
         })
     }
 
-    /// What the validator would say; [`Cause::FitsNowhere`] for what is wrong to it, whatever the reason.
-    fn decide(&self) -> Result<Cause, ExplainError> {
+    /// What the validator would say, if it says the same whenever in between it was asked.
+    fn decide(&self, fits: &[TimeStep]) -> Result<Cause, ExplainError> {
         if self.state_known
             && let Err(fault) = self.standing.check_parameters(self.totp)
         {
@@ -237,6 +259,33 @@ impl Case<'_> {
             Ok(now) => now,
             Err(why) => return Ok(Cause::TimeUnknown(why.clone())),
         };
+        let decided = self.decide_at(&self.judged())?;
+        if now.half_width() <= VALIDATORS_CLOCK {
+            return Ok(decided);
+        }
+        let accepted = matches!(decided, Cause::Accepted);
+        for moment in self.moments(now, fits) {
+            let other = self.decide_at(&judged_at(moment))?;
+            if matches!(other, Cause::Accepted) != accepted {
+                return Ok(Cause::ClockTooPoor);
+            }
+        }
+        Ok(decided)
+    }
+
+    /// Both ends, and when a right clock shows what fits, and one that is where this token's was learned to be.
+    fn moments(&self, now: &TimeInterval, fits: &[TimeStep]) -> Vec<Timestamp> {
+        let inside = SignedDuration::from(VALIDATORS_CLOCK);
+        let half = SignedDuration::from(self.totp.period()).half();
+        let shown = fits.iter().map(|step| self.totp.step_start(*step) + half);
+        let shown = shown.flat_map(|shown| [shown, shown - self.standing.token.drift.mean()]);
+        let mut moments = vec![now.earliest() + inside, now.latest() - inside];
+        moments.extend(shown.filter(|shown| now.contains(*shown)));
+        moments
+    }
+
+    /// What it would say then; [`Cause::FitsNowhere`] for what is wrong to it, whatever the reason.
+    fn decide_at(&self, now: &TimeInterval) -> Result<Cause, ExplainError> {
         let admitted = admit(self.standing, self.policy, self.totp, now, Purpose::LogIn, self.count());
         let admission = match admitted {
             Ok(admission) => admission,
@@ -327,8 +376,8 @@ impl Case<'_> {
         let drift = &self.standing.token.drift;
         let (period, t0) = (self.totp.period(), self.totp.t0());
         let (now, step, dead_for) = match fit.dead.zip(self.newest_dead()) {
-            Some((dead, newest)) => (later(self.now(), dead.wait), next(newest), dead.wait),
-            None => (self.now(), fit.step, Duration::ZERO),
+            Some((dead, newest)) => (later(self.judged(), dead.wait), next(newest), dead.wait),
+            None => (self.judged(), fit.step, Duration::ZERO),
         };
         let lets_in = |codes| self.window(&now, codes).is_some_and(|window| window.contains(step));
         if lets_in(self.count()) {
@@ -346,11 +395,15 @@ impl Case<'_> {
     }
 
     fn wait_to_resynchronise(&self) -> Duration {
-        match admit(self.standing, self.policy, self.totp, &self.now(), Purpose::Resynchronise, 2) {
+        match admit(self.standing, self.policy, self.totp, &self.judged(), Purpose::Resynchronise, 2) {
             Err(Reason::TooEarlyToResynchronise { retry_after }) => retry_after,
             _ => Duration::ZERO,
         }
     }
+}
+
+fn judged_at(moment: Timestamp) -> TimeInterval {
+    TimeInterval::around(moment, VALIDATORS_CLOCK)
 }
 
 fn later(now: TimeInterval, wait: Duration) -> TimeInterval {

@@ -24,11 +24,11 @@ use skewgate::validator::decide::Standing;
 use crate::error::CliError;
 use crate::output::{Status, explain_json, explain_text};
 use crate::probe::{Clock, clock_of};
-use diagnosis::Case;
+use diagnosis::{Case, Cause};
 use key::Key;
 use options::Format;
 
-pub(crate) use diagnosis::{Cause, Death, Diagnosis, Fit};
+pub(crate) use diagnosis::{Death, Diagnosis, Fit, VALIDATORS_CLOCK};
 pub(crate) use key::{Parameters, Reading};
 pub(crate) use options::ExplainOptions;
 pub(crate) use words::{advice, count, differences, drift, looks, sentence, span};
@@ -166,11 +166,7 @@ fn explained(options: &ExplainOptions) -> Result<Finding, ExplainError> {
     };
     let diagnosis = case.explain()?;
     Ok(Finding {
-        status: match &diagnosis.cause {
-            Cause::Accepted => Status::Ok,
-            Cause::TimeUnknown(_) => Status::Unknown,
-            _ => Status::Warning,
-        },
+        status: diagnosis.cause.status(),
         diagnosis,
         parameters: key.parameters.clone(),
         reading: key.reading,

@@ -13,8 +13,8 @@ use skewgate::validator::Policy;
 
 use crate::cli::{AskingOptions, duration, positive};
 
-const EXIT_STATUS: &str = "Exit status: 0 the code would be accepted, 1 it would not, 3 unknown (the time isn't known, \
-                           wrong usage).";
+const EXIT_STATUS: &str = "Exit status: 0 the code would be accepted, 1 it would not, 3 unknown (the time isn't known, or not well \
+                           enough to tell; wrong usage).";
 
 /// Longer than any time zone is wide, and short enough that a search takes seconds.
 const MAX_SEARCH: Duration = Duration::from_secs(31 * 86_400);
@@ -35,7 +35,8 @@ pub(crate) struct ExplainOptions {
     /// A source that smears leap seconds; repeat it for more.
     #[arg(long, value_name = "SOURCE")]
     smeared: Vec<Source>,
-    /// Ask nobody: this host's clock is right to so much.
+    /// Ask nobody: this host's clock is right to so much. It isn't taken for the validator's, which is taken to know the time to
+    /// a second: where the answer depends on so much, it is unknown.
     #[arg(long, value_name = "DUR", conflicts_with_all = ["sources", "smeared"], value_parser = duration)]
     pub(crate) clock_error: Option<humantime::Duration>,
     /// When the code was tried, by this host's clock, such as 2026-01-31T12:00:00Z. The clock is taken to have been as wrong then

@@ -31,6 +31,15 @@ pub(crate) fn sentence(finding: &Finding) -> String {
         (Cause::Accepted, Some(fit)) => format!("{what} {fits} step {}, inside of the window", fit.step),
         (Cause::Accepted, None) => format!("{what} {fits}"),
         (Cause::TimeUnknown(why), _) => format!("it isn't known what time it is: {why}"),
+        (Cause::ClockTooPoor, fit) => {
+            let step = fit.map_or(String::new(), |fit| format!(" step {}", fit.step));
+            let width =
+                finding.time.map_or(Duration::ZERO, |time| (time.latest() - time.earliest()).unsigned_abs());
+            format!(
+                "{what} {fits}{step}, and whether that is accepted depends on when in {} it was tried: this host's clock isn't known better",
+                span(width)
+            )
+        }
         (Cause::NotAdmitted(reason), Some(fit)) => {
             format!("{what} {fits} step {}, but would not be looked at: {reason}", fit.step)
         }
@@ -108,14 +117,16 @@ pub(crate) fn advice(finding: &Finding) -> String {
     let diagnosis = &finding.diagnosis;
     match &diagnosis.cause {
         Cause::Accepted if finding.state_known => {
-            "if it was refused nevertheless, the export is older than that, or the validator's clock was further off than this one: \
-             its event log says which"
+            "if it was refused nevertheless, the export is older than that, or the validator didn't know the time to a second: its \
+             event log says which"
                 .into()
         }
-        Cause::Accepted => "if it was refused nevertheless, it was used before, too much was guessed, or the validator's clock was \
-             further off than this one: its event log says which"
+        Cause::Accepted => "if it was refused nevertheless, it was used before, too much was guessed, or the validator didn't \
+             know the time to a second: its event log says which"
             .into(),
         Cause::TimeUnknown(_) => "see `skew-check probe`, and name more sources".into(),
+        Cause::ClockTooPoor => "measure this host's clock with --source, or ask again on a host whose clock is known better, such as the validator's"
+            .into(),
         Cause::NotAdmitted(reason) => about_reason(reason, diagnosis.dead.map(|(_, death)| death)),
         Cause::Replay(Death::Restored, Advice::RetryAfter(wait)) => {
             format!("wait {}, then type the code that the token shows. {MAYBE_SINCE}", span(*wait))
@@ -161,11 +172,11 @@ fn about_reason(reason: &Reason, dead: Option<Death>) -> String {
             format!("{wait}: {REPLACED}, and {COULD_BE_USED}; a reset changes nothing. {MAYBE_SINCE}")
         }
         (Reason::ClockUntrusted(_), Advice::ShowConsecutive(count)) => format!(
-            "have the user type {count} codes, one after the other, new ones; for a single one the validator needs better time sources: see \
-             `skew-check probe`"
+            "have the user type {count} codes, one after the other, new ones; a single one is judged by a validator that knows the time \
+             better than this host: see `skew-check probe`"
         ),
         (Reason::ClockUntrusted(_), _) => {
-            "see `skew-check probe`: the validator needs better time sources".into()
+            "see `skew-check probe`: a validator that knows the time no better than this host needs better time sources".into()
         }
         (_, Advice::ShowConsecutive(count)) => {
             format!("have the user type {count} codes, one after the other, new ones")

@@ -6,9 +6,9 @@ use serde::Serialize;
 
 use skewgate::otp::Format;
 
-use super::nanos;
+use super::{Status, nanos};
 use crate::explain::{
-    Cause, Diagnosis, ExplainError, Finding, Fit, Knowledge, Parameters, advice, differences, sentence,
+    Diagnosis, ExplainError, Finding, Fit, Knowledge, Parameters, advice, differences, sentence,
 };
 
 const SCHEMA: &str = "skew-check/explain/1";
@@ -93,10 +93,10 @@ pub(crate) fn print(out: &mut impl Write, finding: &Finding) -> io::Result<()> {
     let diagnosis = &finding.diagnosis;
     let explanation = Explanation {
         schema: SCHEMA,
-        verdict: match diagnosis.cause {
-            Cause::Accepted => "accepted",
-            Cause::TimeUnknown(_) => "unknown",
-            _ => "refused",
+        verdict: match finding.status {
+            Status::Ok => "accepted",
+            Status::Unknown => "unknown",
+            Status::Warning | Status::Critical => "refused",
         },
         cause: Some(diagnosis.cause.name()),
         reason: sentence(finding),

@@ -6,9 +6,10 @@ use skewgate::time::{SignedDuration, TimeInterval};
 use skewgate::token::Odds;
 use skewgate::window::Window;
 
-use super::{BAD, Bounded, DOUBTFUL, FAINT, GOOD, STRONG, harmless, length, styled};
+use super::{BAD, Bounded, DOUBTFUL, FAINT, GOOD, STRONG, Status, harmless, length, styled};
 use crate::explain::{
-    Cause, Death, Finding, Fit, Knowledge, advice, count, differences, drift, looks, sentence, span,
+    Death, Finding, Fit, Knowledge, VALIDATORS_CLOCK, advice, count, differences, drift, looks, sentence,
+    span,
 };
 
 /// Prints a finding.
@@ -17,11 +18,12 @@ pub(crate) fn print(out: &mut impl Write, finding: &Finding, quiet: bool) -> io:
         print_facts(out, finding)?;
         writeln!(out)?;
     }
-    let cause = &finding.diagnosis.cause;
-    let verdict = match cause {
-        Cause::Accepted => styled(GOOD, "ACCEPTED"),
-        Cause::TimeUnknown(_) => styled(DOUBTFUL, "UNKNOWN"),
-        _ => format!("{} ({})", styled(BAD, "REFUSED"), cause.name()),
+    let verdict = match finding.status {
+        Status::Ok => styled(GOOD, "ACCEPTED"),
+        Status::Unknown => styled(DOUBTFUL, "UNKNOWN"),
+        Status::Warning | Status::Critical => {
+            format!("{} ({})", styled(BAD, "REFUSED"), finding.diagnosis.cause.name())
+        }
     };
     writeln!(out, "{verdict}: {}", harmless(&sentence(finding)))?;
     writeln!(out, "{} {}", styled(STRONG, "what to do:"), advice(finding))
@@ -145,7 +147,9 @@ fn steps(window: &Window, finding: &Finding) -> String {
         Some((step, Death::Restored)) => format!("; dead up to {step} since a restore or failover"),
         None => String::new(),
     };
-    format!("steps {} ({} of them){dead}{left_out}", ranges.join(" and "), window.width())
+    let poor = finding.time.is_some_and(|time| time.half_width() > VALIDATORS_CLOCK);
+    let when = if poor { " in the middle of that time" } else { "" };
+    format!("steps {} ({} of them){when}{dead}{left_out}", ranges.join(" and "), window.width())
 }
 
 fn direction(ahead: SignedDuration) -> String {

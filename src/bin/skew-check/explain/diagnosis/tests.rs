@@ -298,10 +298,6 @@ fn what_is_not_looked_at_is_told_why_and_where_it_fits_all_the_same() {
     assert_eq!(cause(&world.tried(&[0])), "locked");
 
     let mut world = World::new();
-    world.time = Ok(TimeInterval::around(at(0), Duration::from_secs(60)));
-    let found = world.tried(&[0]);
-    assert_eq!((cause(&found), found.window), ("clock_untrusted", None));
-    assert_eq!(found.fit.unwrap().step, step(0));
     world.time = Err("no source answered".into());
     let found = world.tried(&[0]);
     assert_eq!((cause(&found), found.fit.unwrap().step), ("time_unknown", step(0)));
@@ -309,6 +305,37 @@ fn what_is_not_looked_at_is_told_why_and_where_it_fits_all_the_same() {
     let mut world = World::new();
     world.key.parameters.format = Digits::TEN.into();
     assert_eq!(cause(&world.tried(&[0])), "token_unsuited");
+}
+
+/// Who asks has another clock than the validator.
+#[test]
+fn a_poor_clock_here_is_not_taken_for_the_validators() {
+    let mut world = World::new();
+    for (ahead, seconds, expected) in [
+        (0, 1, "accepted"),
+        (0, 5, "accepted"),
+        // Ten seconds before, its step was still to come.
+        (0, 10, "clock_too_poor"),
+        (-30, 10, "accepted"),
+        (-70, 10, "too_old"),
+        (-70, 30, "clock_too_poor"),
+        // Right in the middle, and at neither end.
+        (0, 300, "clock_too_poor"),
+        (-300, 60, "too_old"),
+        (300, 60, "too_new"),
+    ] {
+        world.time = Ok(TimeInterval::around(at(0), Duration::from_secs(seconds)));
+        let found = world.tried(&[ahead]);
+        assert_eq!(cause(&found), expected, "{ahead} {seconds}");
+        let fit = found.fit.unwrap();
+        assert!(fit.step == step(ahead) && fit.ahead.contains(SignedDuration::from_secs(ahead)), "{fit:?}");
+    }
+    // Where its clock was learned to be, a moment counts that is none of a right clock's.
+    world.time = Ok(TimeInterval::around(at(0), Duration::from_secs(120)));
+    world.standing.token.drift =
+        Drift::from_parts(SignedDuration::from_secs(600), 25_000_000_000_000, at(-60), None);
+    assert_eq!(cause(&world.tried(&[600])), "clock_too_poor");
+    assert_eq!(cause(&world.tried(&[300])), "too_old");
 }
 
 #[test]
