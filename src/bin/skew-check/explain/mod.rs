@@ -1,5 +1,6 @@
 //! `skew-check explain`: the helpdesk's question, why a code was refused.
 
+mod cause;
 mod diagnosis;
 mod key;
 mod options;
@@ -24,11 +25,13 @@ use skewgate::validator::decide::Standing;
 use crate::error::CliError;
 use crate::output::{Status, explain_json, explain_text};
 use crate::probe::{Clock, clock_of};
-use diagnosis::{Case, Cause};
+use cause::Cause;
+use diagnosis::Case;
 use key::Key;
 use options::Format;
 
-pub(crate) use diagnosis::{Death, Diagnosis, Fit, VALIDATORS_CLOCK};
+pub(crate) use cause::Death;
+pub(crate) use diagnosis::{Diagnosis, Fit, VALIDATORS_CLOCK};
 pub(crate) use key::{Parameters, Reading};
 pub(crate) use options::ExplainOptions;
 pub(crate) use words::{advice, count, differences, drift, looks, sentence, span};

@@ -7,7 +7,7 @@ use skewgate::otp::{Algorithm, Digits, Format, Secret};
 use skewgate::store::{MemoryStore, StateStore};
 use skewgate::time::{TimeError, TimeSource};
 use skewgate::token::{Token, TokenId};
-use skewgate::validator::{Attempt, Validator, Verdict};
+use skewgate::validator::{Advice, Attempt, Validator, Verdict};
 
 use super::super::key::{Parameters, Reading};
 use super::*;

@@ -1,5 +1,6 @@
 use skewgate::otp::{Algorithm, Digits, Format, Secret};
 use skewgate::token::{Bucket, Budget, Charge, Drift, TokenState};
+use skewgate::validator::Advice;
 
 use super::super::key::{Parameters, Reading};
 use super::*;
