@@ -11,10 +11,13 @@ use super::diagnosis::Remedy;
 use super::search::Alternative;
 use super::{Cause, Death, Finding, Fit, Reading};
 
-/// All time zones are whole numbers of quarters of an hour apart, and nearly all of halves.
+/// Nearly all time zones are whole numbers of halves of an hour apart. Quarters are too near to each other: luck would find one too often.
 const ZONE: i64 = 1_800;
-/// A clock that is off by a time zone and no more than this was set by hand to another zone.
-const ZONE_SLACK: i64 = 90;
+/// From UTC-12 to UTC+14; and from UTC-9:30 to UTC+14.
+const WIDEST_HOURS: i64 = 26 * 3_600;
+const WIDEST_HALVES: i64 = 23 * 3_600 + 1_800;
+/// What is known no better than this isn't known to the minute.
+const ZONE_SLACK: Duration = Duration::from_secs(90);
 
 /// What the validator would answer, and why.
 pub(crate) fn sentence(finding: &Finding) -> String {
@@ -314,12 +317,13 @@ pub(crate) fn drift(ahead: OffsetInterval) -> String {
     format!("{} to {} {direction} true time", span(near), span(far.unsigned_abs()))
 }
 
-/// By which time zone a clock is off, if by one.
+/// By which time zone a clock may be off, if by one.
 fn time_zone(ahead: OffsetInterval) -> Option<Duration> {
     let middle = ahead.midpoint().as_nanos() / 1_000_000_000;
     let zone = (middle + middle.signum() * ZONE / 2) / ZONE * ZONE;
-    let apart = (middle - zone).abs();
-    (zone != 0 && apart <= ZONE_SLACK).then(|| Duration::from_secs(zone.unsigned_abs()))
+    let widest = if zone % 3_600 == 0 { WIDEST_HOURS } else { WIDEST_HALVES };
+    let near = ahead.half_width() <= ZONE_SLACK && ahead.contains(SignedDuration::from_secs(zone));
+    (near && zone != 0 && zone.abs() <= widest).then(|| Duration::from_secs(zone.unsigned_abs()))
 }
 
 pub(crate) fn count(number: u64, what: &str) -> String {
@@ -407,5 +411,14 @@ mod tests {
         assert_eq!(hours(-30, 30), None);
         assert_eq!(hours(1500, 1560), None);
         assert_eq!(hours(3800, 3860), None);
+        // None of these was.
+        assert_eq!(hours(-1751, -1682), None);
+        assert_eq!(hours(-97_230, -97_170), None);
+        assert_eq!(hours(3 * 86_400 - 30, 3 * 86_400 + 30), None);
+        assert_eq!(hours(3000, 4200), None);
+        // As far apart as any two.
+        assert_eq!(hours(93_570, 93_630), Some(93_600));
+        assert_eq!(hours(-84_630, -84_570), Some(84_600));
+        assert_eq!(hours(88_170, 88_230), None);
     }
 }
