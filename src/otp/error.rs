@@ -15,7 +15,7 @@ pub enum SecretError {
     /// Fewer bytes than RFC 4226 §4 (R6) asks for.
     #[error(
         "the secret has {got} bytes, RFC 4226 asks for at least {min}: enrol the token anew, or accept an \
-         old one by name with Secret::short_legacy",
+         old one by name with Secret::short_legacy, short_legacy_base32 or short_legacy_hex",
         min = Secret::MIN_BYTES
     )]
     TooShort {
@@ -49,6 +49,12 @@ pub enum SecretError {
          lower case, spaces and hyphens with Secret::from_base32_lenient"
     )]
     Character,
+    /// A character that not even the lenient reading takes.
+    #[error(
+        "the base32 text has a character other than letters, digits from 2 to 7, spaces and hyphens: correct it, \
+         or copy it again"
+    )]
+    OtherCharacter,
     /// A number of characters that no number of bytes encodes to.
     #[error(
         "{got} base32 characters encode no whole number of bytes: some are missing or too many, copy all \

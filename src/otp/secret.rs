@@ -79,7 +79,7 @@ impl Secret {
     ///
     /// # Errors
     ///
-    /// As [`from_base32`](Self::from_base32).
+    /// As [`from_base32`](Self::from_base32), with [`SecretError::OtherCharacter`] for what isn't taken here either.
     ///
     /// ```
     /// use skewgate::otp::Secret;
@@ -248,7 +248,9 @@ impl Secret {
         if text.len() > Self::MAX_BASE32_BYTES {
             return Err(SecretError::TextTooLong { got: text.len() });
         }
-        let characters = without_padding(text.as_bytes())?;
+        // Where both are wrong, what isn't base32 at all isn't told to be a character short.
+        let characters = without_padding(text.as_bytes())
+            .map_err(|error| if is_base32(text) { error } else { SecretError::Character })?;
         let mut bytes = wiped_buffer(characters.len() * 5 / 8);
         Base32UpperUnpadded::decode(characters, &mut bytes).map_err(|_| SecretError::Character)?;
         check_bytes(bytes.len())?;
@@ -270,7 +272,10 @@ impl Secret {
         for character in text.chars().filter(|character| !matches!(character, ' ' | '-')) {
             upper.push(character.to_ascii_uppercase());
         }
-        Self::decode(&upper)
+        Self::decode(&upper).map_err(|error| match error {
+            SecretError::Character => SecretError::OtherCharacter,
+            other => other,
+        })
     }
 
     fn refuse_short(self) -> Result<Self, SecretError> {
@@ -297,6 +302,10 @@ fn check_bytes(got: usize) -> Result<(), SecretError> {
 
 fn wiped_buffer(length: usize) -> Zeroizing<Box<[u8]>> {
     Zeroizing::new(vec![0; length].into_boxed_slice())
+}
+
+fn is_base32(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b'A'..=b'Z' | b'2'..=b'7' | b'='))
 }
 
 /// The text without its padding, which must be absent or complete (RFC 4648 §6).

@@ -47,6 +47,11 @@ fn strict_base32_is_rfc_4648() {
     }
     assert_eq!(strict(&format!(" {}", &BASE32[1..])), Err(SecretError::Character));
     assert_eq!(strict(&format!("{}é", &BASE32[2..])), Err(SecretError::Character));
+    // Also where the length is wrong, as it is of other things than base32.
+    for other in ["0", "!", "3:32", "3132333435363738393"] {
+        assert_eq!(strict(other), Err(SecretError::Character), "{other}");
+        assert_eq!(lenient(other), Err(SecretError::OtherCharacter), "{other}");
+    }
     assert_eq!(strict(&BASE32[..31]), Err(SecretError::TrailingBits));
     for missing in [2, 5, 7] {
         let got = 32 - missing;
@@ -92,8 +97,10 @@ fn lenient_base32_takes_case_spaces_and_hyphens_and_never_a_zero_for_an_o() {
     assert_eq!(lenient(" gezd-gnbv GY3T qojq\u{20}gezd gnbv gy3t-qojq ").as_deref(), Ok(ASCII));
     for guess in ["0", "1", "8", "9", "\t", "_", "ß"] {
         let text = format!("{}{guess}", &BASE32[guess.len()..]);
-        assert_eq!(lenient(&text), Err(SecretError::Character), "{guess:?}");
+        assert_eq!(lenient(&text), Err(SecretError::OtherCharacter), "{guess:?}");
     }
+    // Whoever was lenient already isn't told to be.
+    assert!(!SecretError::OtherCharacter.to_string().contains("lenient"));
 }
 
 #[test]

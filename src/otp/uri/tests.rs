@@ -108,7 +108,7 @@ fn secrets_are_read_with_and_without_padding_in_either_case() {
     }
     assert_eq!(error("totp/ada?digits=6"), UriError::NoSecret);
     assert_eq!(error("totp/ada?secret="), UriError::Secret(SecretError::Empty));
-    assert_eq!(error("totp/ada?secret=0189"), UriError::Secret(SecretError::Character));
+    assert_eq!(error("totp/ada?secret=0189"), UriError::Secret(SecretError::OtherCharacter));
     assert_eq!(error("totp/ada?secret=JBSWY3DPEHPK3PXP"), UriFlaw::ShortSecret { got: 10 }.into());
     assert_eq!(error("totp/ada?secret=GEZD-GNBV%20GY3TQOJQGEZDGNBVGY"), UriFlaw::SecretSeparators.into());
 }

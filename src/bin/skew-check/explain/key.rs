@@ -6,7 +6,7 @@ use std::path::Path;
 
 use zeroize::Zeroizing;
 
-use skewgate::otp::{Algorithm, Digits, Format, OtpauthUri, Secret, Totp, UriError, UriKind};
+use skewgate::otp::{Algorithm, Digits, Format, OtpauthUri, Secret, SecretError, Totp, UriError, UriKind};
 use skewgate::time::Timestamp;
 
 use super::ExplainError;
@@ -120,7 +120,7 @@ impl Key {
         let (reading, secret) = match Secret::short_legacy_base32(line) {
             Ok(secret) => (Reading::Base32, secret),
             // Only where it can be nothing else: base32 is what apps show.
-            Err(error) => match Secret::short_legacy_hex(line) {
+            Err(error) => match read_hex(line) {
                 Ok(secret) => {
                     warnings.push("the secret is no base32: read as hexadecimal".to_owned());
                     (Reading::Hex, secret)
@@ -149,12 +149,21 @@ impl Key {
 fn other_readings(text: &str, reading: Reading) -> Vec<(Reading, Secret)> {
     [
         (Reading::Base32, Secret::short_legacy_base32(text)),
-        (Reading::Hex, Secret::short_legacy_hex(text)),
+        (Reading::Hex, read_hex(text)),
         (Reading::Characters, Secret::short_legacy(text.as_bytes())),
     ]
     .into_iter()
     .filter_map(|(other, secret)| Some((other, secret.ok().filter(|_| other != reading)?)))
     .collect()
+}
+
+/// As programs and manuals print it: with 0x before it, and with colons, hyphens or spaces between.
+fn read_hex(text: &str) -> Result<Secret, SecretError> {
+    let digits = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")).unwrap_or(text);
+    // Never longer than the text, so that it leaves no copy behind.
+    let mut joined = Zeroizing::new(String::with_capacity(digits.len()));
+    joined.extend(digits.chars().filter(|character| !matches!(character, ':' | '-' | ' ')));
+    Secret::short_legacy_hex(&joined)
 }
 
 /// All of it, in a buffer that never grows and so leaves no copy. `None` where it is too long.
@@ -182,7 +191,6 @@ fn read_text(from: impl Read) -> Result<Zeroizing<String>, Option<io::Error>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use skewgate::otp::SecretError;
     use std::time::Duration;
 
     const NOTHING: Given = Given { algorithm: None, digits: None, steam: false, period: None, t0: None };
@@ -202,6 +210,9 @@ mod tests {
             "\n gezd gnbv gy3t qojq gezd gnbv gy3t qojq \r\n",
             "\u{feff}GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ\r\n",
             hex,
+            &format!("0x{hex}"),
+            "31:32:33:34:35:36:37:38:39:30:31:32:33:34:35:36:37:38:39:30",
+            "0X31323334-35363738 39303132-33343536 37383930",
             &uri,
         ] {
             assert_eq!(parse(text).unwrap().secret.expose_bytes(), BYTES, "{text}");
@@ -231,7 +242,7 @@ mod tests {
         assert!(matches!(parse(" \n"), Err(ExplainError::SecretEmpty)));
         assert!(matches!(parse("A\nB"), Err(ExplainError::SecretLines)));
         let wrong = "GEZDGNB!";
-        assert!(matches!(parse(wrong), Err(ExplainError::Secret(SecretError::Character))));
+        assert!(matches!(parse(wrong), Err(ExplainError::Secret(SecretError::OtherCharacter))));
         assert!(!text(parse(wrong)).contains("GEZ"));
         let uri = format!("otpauth://hotp/ada?secret={BASE32}&counter=1");
         assert!(matches!(parse(&uri), Err(ExplainError::CounterBased)));

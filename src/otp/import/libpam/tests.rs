@@ -99,7 +99,7 @@ fn what_is_not_understood_is_refused_with_its_line() {
 #[test]
 fn digits_are_not_taken_for_letters() {
     let error = LibpamFile::parse("GEZDGNBVGY3TQ0JQGEZDGNBVGY3TQ0JQ\n\" TOTP_AUTH").unwrap_err();
-    assert_eq!(error, SecretError::Character.into());
+    assert_eq!(error, SecretError::OtherCharacter.into());
 }
 
 #[test]
