@@ -121,7 +121,7 @@ pub enum BackupError {
 #[non_exhaustive]
 pub enum LineError {
     /// It is no JSON, or has other fields than it should.
-    #[error("can't be understood: {0}")]
+    #[error("can't be understood: {}", without_line(.0))]
     Syntax(#[from] serde_json::Error),
     /// The file is something else, or of another version.
     #[error("says that this is {got:?}, expected {SCHEMA:?}: use the version of skewgate that wrote it")]
@@ -312,6 +312,13 @@ pub fn read(input: &mut dyn BufRead) -> Result<Backup, BackupError> {
 pub fn read_line(line: &str) -> Result<Record, LineError> {
     let line: Line = serde_json::from_str(line)?;
     line.try_into()
+}
+
+/// The parser sees one line, which it counts as the first: whoever tells this error knows better.
+fn without_line(error: &serde_json::Error) -> String {
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    let text = error.to_string();
+    text.strip_suffix(&place).map_or(text.clone(), |what| format!("{what} at column {}", error.column()))
 }
 
 /// At most [`LONGEST_LINE`] bytes.

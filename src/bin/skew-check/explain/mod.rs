@@ -63,7 +63,7 @@ pub(crate) enum ExplainError {
     Parameters(#[from] TotpError),
     #[error("can't read the token's state from {}: {error}", path.display())]
     StateFile { path: PathBuf, error: io::Error },
-    #[error("line {line} of the token's state {error}: expected a line of an export")]
+    #[error("the token's state must be an export or a line of one: line {line} {error}")]
     StateLine { line: usize, error: LineError },
     #[error("there is no token in what should hold its state: expected its line of an export")]
     NoState,

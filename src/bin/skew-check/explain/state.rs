@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use skewgate::store::Record;
-use skewgate::store::backup::read_line;
+use skewgate::store::backup::{LineError, read_line};
 use skewgate::time::Timestamp;
 use skewgate::token::TokenId;
 use skewgate::validator::decide::Standing;
@@ -59,6 +59,9 @@ fn find(
             (Err(_), Ok(Frame { schema: Some(schema), not_before_ns, .. })) if schema == SCHEMA => {
                 not_before = not_before_ns.map(Timestamp::from_unix_nanos);
                 continue;
+            }
+            (Err(_), Ok(Frame { schema: Some(got), .. })) => {
+                return Err(ExplainError::StateLine { line, error: LineError::Schema { got } });
             }
             (Err(_), Ok(Frame { end: Some(true), .. })) => continue,
             (Err(error), _) => return Err(ExplainError::StateLine { line, error }),
@@ -144,5 +147,10 @@ mod tests {
             let Err(ExplainError::StateLine { line, .. }) = read(&text, None) else { panic!("{at}") };
             assert_eq!(line, at);
         }
+        let newer = read(&format!("{}{ada}", FIRST.replace("/1", "/2")), None).unwrap_err().to_string();
+        assert!(newer.contains("says that this is \"skewgate/tokens/2\""), "{newer}");
+        // The only number of a line is that of the file.
+        let broken = read(&format!("{ada}{{"), None).unwrap_err().to_string();
+        assert!(broken.contains("line 2 ") && !broken.contains("line 1"), "{broken}");
     }
 }
