@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use skewgate::clock::{OffsetInterval, RulesError};
 use skewgate::ntp::{Measurement, measure};
-use skewgate::otp::{Code, CodeError, SecretError, TotpError, UriError};
+use skewgate::otp::{Code, CodeError, Consecutive, SecretError, TotpError, UriError};
 use skewgate::store::backup::LineError;
 use skewgate::time::os::OsClock;
 use skewgate::time::{LocalClock, SignedDuration, TimeInterval, Timestamp};
@@ -133,6 +133,7 @@ pub(crate) fn run(options: &ExplainOptions) -> Result<Status, CliError> {
 fn explained(options: &ExplainOptions) -> Result<Finding, ExplainError> {
     let began = OsClock.system().realtime;
     let codes = options.codes.iter().map(|text| Code::parse(text)).collect::<Result<Vec<_>, _>>()?;
+    Consecutive::new(&codes)?;
     let stdin = Some(Path::new("-"));
     if options.state.as_deref() == stdin && Some(&*options.secret_file) == stdin {
         return Err(ExplainError::StdinTwice);

@@ -24,7 +24,8 @@ const MAX_SEARCH: Duration = Duration::from_secs(31 * 86_400);
 #[command(group(ArgGroup::new("clock").required(true).multiple(true).args(["sources", "smeared", "clock_error"])))]
 pub(crate) struct ExplainOptions {
     /// The code; or two or three that the token showed one after the other, the oldest first.
-    #[arg(required = true, num_args = 1..=3, value_name = "CODE")]
+    // That there are no more is looked at later: clap would repeat the first that is too many.
+    #[arg(required = true, num_args = 1.., value_name = "CODE")]
     pub(crate) codes: Vec<String>,
     /// The file with the token's secret, as base32, hexadecimal digits or an otpauth:// URI; - is standard input.
     #[arg(long, value_name = "FILE")]
