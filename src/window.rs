@@ -220,7 +220,8 @@ pub enum WindowError {
     /// The token has no steps yet, or fewer than there are codes.
     #[error(
         "it is {latest} at the latest, and with T0 = {t0} and a period of {period:?} the token hasn't had {codes} \
-         steps by then: check T0"
+         {} by then: check T0",
+        if *codes == 1 { "step" } else { "steps" }
     )]
     BeforeFirstStep {
         /// The latest that it can be.

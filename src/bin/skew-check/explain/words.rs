@@ -6,6 +6,7 @@ use skewgate::clock::OffsetInterval;
 use skewgate::otp::Format;
 use skewgate::time::SignedDuration;
 use skewgate::validator::{Advice, Reason, TokenFault};
+use skewgate::window::WindowError;
 
 use super::diagnosis::Remedy;
 use super::search::Alternative;
@@ -44,10 +45,10 @@ pub(crate) fn sentence(finding: &Finding) -> String {
             )
         }
         (Cause::NotAdmitted(reason), Some(fit)) => {
-            format!("{what} {fits} step {}, but would not be looked at: {reason}", fit.step)
+            format!("{what} {fits} step {}, but would not be looked at: {}", fit.step, why(reason))
         }
         (Cause::NotAdmitted(reason), None) => {
-            format!("{what} would not be looked at, and {fits} nowhere near: {reason}")
+            format!("{what} would not be looked at, and {fits} nowhere near: {}", why(reason))
         }
         (Cause::Replay(Death::Used, _), _) => {
             format!("{what} {fits} where codes are dead: used before, or older than one that was used")
@@ -90,6 +91,16 @@ pub(crate) fn sentence(finding: &Finding) -> String {
             "{what} {fits} nowhere within {} of the time, nor nearer by with another hash, period or number of digits",
             span(finding.searched)
         ),
+    }
+}
+
+/// In words for who has no code of the validator's service before him.
+fn why(reason: &Reason) -> String {
+    match reason {
+        Reason::TokenUnsuited(TokenFault::OtherParameters) => {
+            "this token was enrolled with another hash, period, T0 or number of digits".into()
+        }
+        other => other.to_string(),
     }
 }
 
@@ -198,7 +209,16 @@ fn about_reason(reason: &Reason, dead: Option<Death>) -> String {
              enrolment: put it back, or enrol the token anew"
                 .into()
         }
-        _ => "mend what it says".into(),
+        (Reason::TokenUnsuited(TokenFault::Digits { .. }), _) => {
+            "is --digits, or the URI, what the token shows? If so, have the user enrol one that shows 6 to 8 digits".into()
+        }
+        (Reason::TokenUnsuited(TokenFault::NoWindow(WindowError::BeforeFirstStep { .. })), _) => {
+            "are --t0 and --at right? If so, the token begins later".into()
+        }
+        (Reason::TokenUnsuited(_), _) => {
+            "is --period, or the URI, what the token has? If so, have the user enrol one with a period of 30 s or 60 s".into()
+        }
+        _ => "ask whoever runs the validator".into(),
     }
 }
 
@@ -333,13 +353,16 @@ pub(crate) fn count(number: u64, what: &str) -> String {
 /// A length in whole seconds, rounded up.
 pub(crate) fn span(length: Duration) -> String {
     let seconds = length.as_secs() + u64::from(length.subsec_nanos() > 0);
-    humantime::format_duration(Duration::from_secs(seconds)).to_string()
+    let (days, rest) = (seconds / 86_400, Duration::from_secs(seconds % 86_400));
+    // Months and years that are so many seconds aren't what anybody means by them.
+    let days = (days > 0).then(|| count(days, "day").replace(' ', ""));
+    let rest = (days.is_none() || !rest.is_zero()).then(|| humantime::format_duration(rest).to_string());
+    days.into_iter().chain(rest).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
 mod tests {
     use skewgate::validator::ClockFault;
-    use skewgate::window::WindowError;
 
     use super::*;
 
@@ -381,7 +404,7 @@ mod tests {
                 "authenticate the user otherwise, then reset",
             ),
             (Reason::Locked { failures: 100 }, "authenticate the user otherwise, then reset"),
-            (Reason::TokenUnsuited(TokenFault::Digits { got: 10 }), "mend"),
+            (Reason::TokenUnsuited(TokenFault::Digits { got: 10 }), "is --digits, or the URI,"),
         ] {
             let said = about_reason(&reason, Some(Death::Used));
             assert!(said.starts_with(expected), "{reason:?}: {said}");
@@ -400,6 +423,20 @@ mod tests {
         // What guesses cost is forgiven all the same.
         let reason = Reason::BudgetAhead { retry_after: Duration::MAX };
         assert!(about_reason(&reason, Some(Death::Restored)).ends_with("then reset the token"));
+    }
+
+    #[test]
+    fn lengths_are_days_and_less() {
+        for (seconds, expected) in [
+            (0, "0s"),
+            (90, "1m 30s"),
+            (86_400, "1day"),
+            (86_401, "1day 1s"),
+            (31 * 86_400, "31days"),
+            (400 * 86_400 + 3_600, "400days 1h"),
+        ] {
+            assert_eq!(span(Duration::from_secs(seconds)), expected);
+        }
     }
 
     #[test]
