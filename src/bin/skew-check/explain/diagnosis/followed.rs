@@ -11,6 +11,7 @@ use skewgate::validator::{Advice, Attempt, Validator, Verdict};
 
 use super::super::key::{Parameters, Reading};
 use super::*;
+use crate::output::Status;
 
 /// Whoever isn't in by then is led in a circle.
 const ROUNDS: usize = 8;
@@ -127,6 +128,10 @@ impl World {
     }
 
     fn explain(&self, codes: &[Code]) -> Diagnosis {
+        self.explain_at(self.clock.now().unwrap(), codes)
+    }
+
+    fn explain_at(&self, now: TimeInterval, codes: &[Code]) -> Diagnosis {
         let loaded = block_on(self.store.load(&TokenId::new("ada").unwrap().into())).unwrap();
         let case = Case {
             key: &self.key,
@@ -135,8 +140,8 @@ impl World {
             policy: &self.policy,
             standing: &Standing::of(&loaded).unwrap(),
             state_known: true,
-            time: self.clock.now().map_err(|error| error.to_string()),
-            host_clock: self.clock.system_clock(),
+            time: Ok(now),
+            host_clock: now.midpoint(),
             search: Duration::from_secs(2 * 3_600),
         };
         case.explain().unwrap()
@@ -179,6 +184,29 @@ fn name(verdict: &Verdict) -> &'static str {
             other => panic!("{other:?}"),
         },
     }
+}
+
+/// What is known for sure although this clock is poor is what a validator says that knows the time to a second.
+#[test]
+fn a_poor_clock_gives_no_wrong_answer() {
+    let (mut known, mut unknown) = (0, 0);
+    for seed in 0..1_000 {
+        let Some(mut world) = World::new(seed) else { continue };
+        let now = TimeInterval::around(world.clock.system_clock(), VALIDATORS_CLOCK);
+        *world.clock.0.lock().unwrap() = now;
+        let (codes, _) = world.typed();
+        let mut longer = || SignedDuration::from_millis(world.random.i64(0..60_000));
+        let poor = TimeInterval::new(now.earliest() - longer(), now.latest() + longer()).unwrap();
+        let found = world.explain_at(poor, &codes);
+        if found.cause.status() == Status::Unknown {
+            unknown += 1;
+            continue;
+        }
+        known += 1;
+        let accepted = found.cause.status() == Status::Ok;
+        assert_eq!(world.try_in(&codes).is_accepted(), accepted, "seed {seed}: {found:#?}");
+    }
+    assert!(known > 500 && unknown > 100, "{known} {unknown}");
 }
 
 /// Does what is explained until the user is in, or nothing is promised him.

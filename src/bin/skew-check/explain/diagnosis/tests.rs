@@ -320,8 +320,9 @@ fn a_poor_clock_here_is_not_taken_for_the_validators() {
         (-30, 10, "accepted"),
         (-70, 10, "too_old"),
         (-70, 30, "clock_too_poor"),
-        // Right in the middle, and at neither end.
+        // Right in the middle or elsewhere in between, and at neither end.
         (0, 300, "clock_too_poor"),
+        (150, 300, "clock_too_poor"),
         (-300, 60, "too_old"),
         (300, 60, "too_new"),
     ] {
@@ -337,6 +338,8 @@ fn a_poor_clock_here_is_not_taken_for_the_validators() {
         Drift::from_parts(SignedDuration::from_secs(600), 25_000_000_000_000, at(-60), None);
     assert_eq!(cause(&world.tried(&[600])), "clock_too_poor");
     assert_eq!(cause(&world.tried(&[300])), "too_old");
+    world.time = Ok(TimeInterval::around(at(0), Duration::from_secs(300)));
+    assert_eq!(cause(&world.tried(&[450])), "clock_too_poor");
 }
 
 #[test]
