@@ -172,17 +172,7 @@ impl World {
 fn name(verdict: &Verdict) -> &'static str {
     match verdict {
         Verdict::Accepted(_) => "accepted",
-        Verdict::Refused(refused) => match refused.reason() {
-            Reason::Wrong => "wrong",
-            Reason::Replay => "replay",
-            Reason::ClockUntrusted(_) => "clock_untrusted",
-            Reason::ConsecutiveCodesNeeded { .. } => "consecutive_codes_needed",
-            Reason::WatermarkAhead { .. } => "watermark_ahead",
-            Reason::Throttled { .. } => "throttled",
-            Reason::BudgetAhead { .. } => "budget_ahead",
-            Reason::Locked { .. } => "locked",
-            other => panic!("{other:?}"),
-        },
+        Verdict::Refused(refused) => refused.events()[0].outcome.name(),
     }
 }
 
