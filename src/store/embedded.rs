@@ -19,7 +19,9 @@
 //! store is opened again.
 
 mod answer;
+mod journal;
 mod open;
+mod pending;
 mod table;
 mod writer;
 
@@ -38,6 +40,7 @@ use crate::time::Timestamp;
 use crate::token::TokenKey;
 
 use super::{Change, Loaded, ManageStore, Record, StateStore, StoreError, StoreFuture, Written};
+use pending::Entries;
 use table::{Fault, Scan, Snapshot};
 use writer::{Task, Writer};
 
@@ -103,9 +106,9 @@ impl EmbeddedStoreBuilder {
     /// [`OpenError`] where the file is in use, damaged, not a store's, or can't be read and written.
     pub fn open(self) -> Result<EmbeddedStore, OpenError> {
         let Self { path, deadline, cache_bytes } = self;
-        let (database, snapshot) = open::open(&path, cache_bytes)?;
+        let (database, journal, snapshot) = open::open(&path, cache_bytes)?;
         let database = Arc::new(database);
-        let writer = Writer::start(Arc::clone(&database), snapshot, deadline)
+        let writer = Writer::start(Arc::clone(&database), journal, snapshot, deadline)
             .map_err(|error| OpenError::failed(&path, error))?;
         Ok(EmbeddedStore { writer, database, path })
     }
@@ -137,8 +140,9 @@ impl EmbeddedStore {
     }
 
     fn read(&self, key: &TokenKey) -> Result<Loaded, StoreError> {
-        let Snapshot { rows, not_before } = self.writer.snapshot()?;
-        Ok(Loaded { row: table::read(&*rows, key)?, not_before, ..Loaded::default() })
+        let kept = self.writer.kept(|kept| kept.of_one(key))?;
+        let row = kept.row(&Entries::new(), key)?;
+        Ok(Loaded { row, not_before: kept.not_before, ..Loaded::default() })
     }
 }
 
@@ -202,9 +206,9 @@ impl ManageStore for EmbeddedStore {
         visit: &'a mut (dyn FnMut(Record) -> ControlFlow<()> + Send),
     ) -> StoreFuture<'a, ()> {
         Box::pin(async move {
-            let entries = self.writer.snapshot()?.rows;
+            let kept = self.writer.kept(Snapshot::clone)?;
             let mut scan = Scan::default();
-            while scan.page(&*entries, visit)?.is_continue() {
+            while scan.page(&kept, visit)?.is_continue() {
                 let_others_run().await;
             }
             Ok(())

@@ -6,10 +6,14 @@ use redb::{Database, ReadableDatabase, WriteTransaction};
 
 use crate::database::{self, OpenFault};
 
+use super::journal::{JOURNAL, Journal};
 use super::table::{META, ROWS, SCHEMA, Snapshot};
 
 /// How entries are laid out. A release that changes it reads the older ones too.
-const KNOWN_SCHEMA: i64 = 1;
+const KNOWN_SCHEMA: i64 = 2;
+
+/// The one before it, which had no journal.
+const WITHOUT_JOURNAL: i64 = 1;
 
 /// Why there is no [`EmbeddedStore`](super::EmbeddedStore).
 #[derive(Debug, thiserror::Error)]
@@ -73,29 +77,41 @@ impl OpenError {
 }
 
 /// The database at `path`, which is made if nothing is there, and what is in it.
-pub(super) fn open(path: &Path, cache_bytes: usize) -> Result<(Database, Snapshot), OpenError> {
+pub(super) fn open(path: &Path, cache_bytes: usize) -> Result<(Database, Journal, Snapshot), OpenError> {
     let database = database::open(path, cache_bytes, make).map_err(|fault| OpenError::new(path, fault))?;
-    let snapshot = check(path, &database)?;
-    Ok((database, snapshot))
+    let failed = |error: redb::Error| OpenError::new(path, error.into());
+    match schema(&database).map_err(failed)? {
+        Some(KNOWN_SCHEMA) => {}
+        Some(WITHOUT_JOURNAL) => add_journal(&database).map_err(failed)?,
+        Some(found) => return Err(OpenError::Schema { path: path.into(), found, known: KNOWN_SCHEMA }),
+        None => return Err(OpenError::NotAStore { path: path.into() }),
+    }
+    let (journal, snapshot) = read(&database).map_err(failed)?;
+    Ok((database, journal, snapshot))
 }
 
-fn check(path: &Path, database: &Database) -> Result<Snapshot, OpenError> {
-    let read = || -> Result<_, redb::Error> {
-        let transaction = database.begin_read()?;
-        let schema = transaction.open_table(META)?.get(SCHEMA)?.map(|schema| schema.value());
-        Ok((schema, Snapshot::of(&transaction)?))
-    };
-    let (schema, snapshot) = read().map_err(|error| OpenError::new(path, error.into()))?;
-    match schema {
-        Some(KNOWN_SCHEMA) => Ok(snapshot),
-        Some(found) => Err(OpenError::Schema { path: path.into(), found, known: KNOWN_SCHEMA }),
-        None => Err(OpenError::NotAStore { path: path.into() }),
-    }
+fn schema(database: &Database) -> Result<Option<i64>, redb::Error> {
+    Ok(database.begin_read()?.open_table(META)?.get(SCHEMA)?.map(|schema| schema.value()))
+}
+
+fn read(database: &Database) -> Result<(Journal, Snapshot), redb::Error> {
+    let transaction = database.begin_read()?;
+    let (journal, pending) = Journal::read(&transaction.open_table(JOURNAL)?)?;
+    Ok((journal, Snapshot::of(&transaction, pending)?))
 }
 
 /// Makes an empty store of an empty database.
 fn make(transaction: &WriteTransaction) -> Result<(), redb::Error> {
     transaction.open_table(ROWS)?;
+    transaction.open_table(JOURNAL)?;
     transaction.open_table(META)?.insert(SCHEMA, KNOWN_SCHEMA)?;
     Ok(())
+}
+
+/// From now on a release that doesn't look into the journal doesn't open this.
+fn add_journal(database: &Database) -> Result<(), redb::Error> {
+    let mut transaction = database.begin_write()?;
+    transaction.set_two_phase_commit(true);
+    make(&transaction)?;
+    Ok(transaction.commit()?)
 }

@@ -4,16 +4,18 @@
 //! token that shares a budget is an entry of its own right behind its account's. Ids have no control characters but the one that
 //! begins the stand-in's, so byte 0 parts the two names.
 
+use std::ops::Bound::{Excluded, Included, Unbounded};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use redb::{ReadOnlyTable, ReadTransaction, ReadableTable, Table, TableDefinition};
+use redb::{ReadOnlyTable, ReadTransaction, ReadableTable, ReadableTableMetadata, TableDefinition};
 
 use crate::store::{Change, Record, Row, Seen, StoreError, Written, row};
 use crate::time::Timestamp;
 use crate::token::{Budget, TokenId, TokenKey};
 
 use super::STORE;
+use super::pending::{Entries, Pending};
 
 pub(super) const ROWS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("rows");
 /// `schema`, and `not_before` in nanoseconds since the Unix epoch.
@@ -25,7 +27,7 @@ pub(super) const NOT_BEFORE: &str = "not_before";
 const PART: u8 = 0;
 
 /// How many entries are looked at before others on this thread get their turn.
-const PAGE: usize = 512;
+const PAGE: usize = if cfg!(test) { 3 } else { 512 };
 
 /// Why an entry can't be read or written.
 #[derive(Debug)]
@@ -61,28 +63,6 @@ fn token_entry(key: &TokenKey) -> Vec<u8> {
     [account_entry(key), &[PART], key.token().as_str().as_bytes()].concat()
 }
 
-pub(super) fn read(
-    entries: &impl ReadableTable<&'static [u8], &'static [u8]>,
-    key: &TokenKey,
-) -> Result<Row, Fault> {
-    let account = entry(entries, account_entry(key))?;
-    if key.owns_budget() {
-        return Ok(account);
-    }
-    let token = entry(entries, &token_entry(key))?.token;
-    if token.is_some() && account.budget.is_none() {
-        return Err(Fault::Entry("a token without its budget".into()));
-    }
-    Ok(Row { token, budget: account.budget })
-}
-
-fn entry(entries: &impl ReadableTable<&'static [u8], &'static [u8]>, name: &[u8]) -> Result<Row, Fault> {
-    match entries.get(name)? {
-        Some(bytes) => parse(name, bytes.value()),
-        None => Ok(Row::default()),
-    }
-}
-
 fn parse(name: &[u8], bytes: &[u8]) -> Result<Row, Fault> {
     let row = row::decode(bytes).map_err(|error| Fault::Entry(error.to_string()))?;
     // An account has a budget, and a token on it has none of its own.
@@ -92,65 +72,37 @@ fn parse(name: &[u8], bytes: &[u8]) -> Result<Row, Fault> {
     Ok(row)
 }
 
-/// Changes a row; says what came of it, and whether anything was written.
+/// Changes a row of what is kept and `changed` since; says what came of it.
 ///
-/// An entry that isn't understood is met before anything is written.
+/// An entry that isn't understood is met before anything is changed.
 pub(super) fn write(
-    entries: &mut Table<'_, &'static [u8], &'static [u8]>,
+    kept: &Snapshot,
+    changed: &mut Entries,
     key: &TokenKey,
     change: Change,
     now: Seen,
-) -> Result<(Written, bool), Fault> {
-    if key.owns_budget() {
-        return write_own(entries, account_entry(key), change, now);
-    }
-    let before = read(entries, key)?;
+) -> Result<Written, Fault> {
+    let before = kept.row(changed, key)?;
     let mut after = before;
     let written = change.apply(&mut after, now);
-    if after == before {
-        return Ok((written, false));
+    if key.owns_budget() {
+        if after != before {
+            put(changed, account_entry(key), after);
+        }
+        return Ok(written);
     }
-    let account = Row { budget: after.budget, ..entry(entries, account_entry(key))? };
+    let account = Row { budget: after.budget, ..kept.entry(changed, account_entry(key))? };
     if after.token != before.token {
-        put(entries, &token_entry(key), Row { budget: None, ..after })?;
+        put(changed, &token_entry(key), Row { budget: None, ..after });
     }
     if after.budget != before.budget {
-        put(entries, account_entry(key), account)?;
+        put(changed, account_entry(key), account);
     }
-    Ok((written, true))
+    Ok(written)
 }
 
-/// A token with a budget of its own. As a rule its entry is there, and is looked for only once.
-fn write_own(
-    entries: &mut Table<'_, &'static [u8], &'static [u8]>,
-    name: &[u8],
-    change: Change,
-    now: Seen,
-) -> Result<(Written, bool), Fault> {
-    let mut kept = entries.get_mut(name)?;
-    let before = kept.as_ref().map_or(Ok(Row::default()), |bytes| parse(name, bytes.value()))?;
-    let mut after = before;
-    let written = change.apply(&mut after, now);
-    if after == before {
-        return Ok((written, false));
-    }
-    match &mut kept {
-        Some(bytes) if after != Row::default() => bytes.insert(row::encode(&after).as_slice())?,
-        _ => {
-            drop(kept);
-            put(entries, name, after)?;
-        }
-    }
-    Ok((written, true))
-}
-
-fn put(entries: &mut Table<'_, &'static [u8], &'static [u8]>, name: &[u8], row: Row) -> Result<(), Fault> {
-    if row == Row::default() {
-        entries.remove(name)?;
-    } else {
-        entries.insert(name, row::encode(&row).as_slice())?;
-    }
-    Ok(())
+fn put(changed: &mut Entries, name: &[u8], row: Row) {
+    changed.insert(name.to_vec(), (row != Row::default()).then(|| row::encode(&row)));
 }
 
 pub(super) fn not_before(
@@ -160,18 +112,72 @@ pub(super) fn not_before(
     Ok(kept.map(|nanos| Timestamp::from_unix_nanos(nanos.value())))
 }
 
-/// What one transaction has left, for all who read until the next one has: to begin a transaction takes as long as to read a row.
+/// What the transactions so far have left, for all who read until the next one has.
 #[derive(Clone)]
 pub(super) struct Snapshot {
-    pub(super) rows: Arc<ReadOnlyTable<&'static [u8], &'static [u8]>>,
+    /// Kept open: to begin a transaction takes as long as to read a row.
+    rows: Arc<ReadOnlyTable<&'static [u8], &'static [u8]>>,
+    /// What counts before the rows.
+    pub(super) pending: Pending,
     /// What holds for all rows.
     pub(super) not_before: Option<Timestamp>,
 }
 
 impl Snapshot {
-    pub(super) fn of(transaction: &ReadTransaction) -> Result<Self, redb::Error> {
+    pub(super) fn of(transaction: &ReadTransaction, pending: Pending) -> Result<Self, redb::Error> {
         let not_before = not_before(&transaction.open_table(META)?)?;
-        Ok(Self { rows: Arc::new(transaction.open_table(ROWS)?), not_before })
+        Ok(Self { rows: Arc::new(transaction.open_table(ROWS)?), pending, not_before })
+    }
+
+    /// Without what is pending of other tokens.
+    pub(super) fn of_one(&self, key: &TokenKey) -> Self {
+        let pending = if key.owns_budget() {
+            self.pending.of(&[account_entry(key)])
+        } else {
+            self.pending.of(&[account_entry(key), &token_entry(key)])
+        };
+        Self { rows: Arc::clone(&self.rows), pending, not_before: self.not_before }
+    }
+
+    /// How many entries the table has.
+    pub(super) fn rows(&self) -> Result<u64, redb::StorageError> {
+        self.rows.len()
+    }
+
+    /// The row, where this has `changed` since.
+    pub(super) fn row(&self, changed: &Entries, key: &TokenKey) -> Result<Row, Fault> {
+        let account = self.entry(changed, account_entry(key))?;
+        if key.owns_budget() {
+            return Ok(account);
+        }
+        let token = self.entry(changed, &token_entry(key))?.token;
+        if token.is_some() && account.budget.is_none() {
+            return Err(Fault::Entry("a token without its budget".into()));
+        }
+        Ok(Row { token, budget: account.budget })
+    }
+
+    fn entry(&self, changed: &Entries, name: &[u8]) -> Result<Row, Fault> {
+        let parsed = |bytes: &[u8]| parse(name, bytes);
+        if let Some(newer) = changed.get(name).or_else(|| self.pending.get(name)) {
+            return newer.as_deref().map_or(Ok(Row::default()), parsed);
+        }
+        self.rows.get(name)?.map_or(Ok(Row::default()), |bytes| parsed(bytes.value()))
+    }
+
+    /// The next entries after `last`, and whether there are more after them.
+    fn page(&self, last: Option<&[u8]>) -> Result<(Entries, bool), Fault> {
+        let from = last.map_or(Unbounded, Excluded);
+        let mut page = Entries::new();
+        for entry in self.rows.range::<&[u8]>((from, Unbounded))?.take(PAGE) {
+            let (name, bytes) = entry?;
+            page.insert(name.value().to_vec(), Some(bytes.value().to_vec()));
+        }
+        let more = page.len() == PAGE;
+        let until = page.last_key_value().filter(|_| more).map(|(name, _)| name.clone());
+        let until = until.as_deref().map_or(Unbounded, Included);
+        page.extend(self.pending.range((from, until)));
+        Ok((page, more))
     }
 }
 
@@ -187,25 +193,21 @@ impl Scan {
     /// Shows the tokens of the next entries. `Break` where there are no more, or `visit` wants none.
     pub(super) fn page(
         &mut self,
-        entries: &impl ReadableTable<&'static [u8], &'static [u8]>,
+        entries: &Snapshot,
         visit: &mut (dyn FnMut(Record) -> ControlFlow<()> + Send),
     ) -> Result<ControlFlow<()>, Fault> {
-        use std::ops::Bound::{Excluded, Unbounded};
-        let last = self.last.take();
-        let from = last.as_deref().map_or(Unbounded, Excluded);
-        let mut page = entries.range::<&[u8]>((from, Unbounded))?;
-        for _ in 0..PAGE {
-            let Some(next) = page.next() else { return Ok(ControlFlow::Break(())) };
-            let (name, bytes) = next?;
-            let row = parse(name.value(), bytes.value())?;
-            if let Some(record) = self.record(name.value(), row)?
+        let (page, more) = entries.page(self.last.as_deref())?;
+        for (name, bytes) in &page {
+            let Some(bytes) = bytes else { continue };
+            let row = parse(name, bytes)?;
+            if let Some(record) = self.record(name, row)?
                 && visit(record).is_break()
             {
                 return Ok(ControlFlow::Break(()));
             }
-            self.last = Some(name.value().to_vec());
         }
-        Ok(ControlFlow::Continue(()))
+        self.last = page.into_iter().next_back().map(|(name, _)| name);
+        Ok(if more { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
     }
 
     fn record(&mut self, name: &[u8], row: Row) -> Result<Option<Record>, Fault> {

@@ -1,3 +1,5 @@
+mod journal;
+
 use super::table::ROWS;
 use super::*;
 use crate::block_on;
@@ -30,12 +32,13 @@ fn place() -> (TempDir, PathBuf) {
     (directory, path)
 }
 
-fn filled(path: &Path, tokens: u64) {
+fn filled(path: &Path, tokens: u64) -> EmbeddedStore {
     let store = EmbeddedStore::open(path).unwrap();
     for number in 0..tokens {
         let written = block_on(store.write(&key(&format!("token {number:04}")), enrol(number)));
         assert_eq!(written.unwrap(), Written::Done);
     }
+    store
 }
 
 #[test]
@@ -106,54 +109,54 @@ fn a_later_release_s_file_is_not_opened() {
     drop(EmbeddedStore::open(&path).unwrap());
     let database = Database::open(&path).unwrap();
     let transaction = database.begin_write().unwrap();
-    transaction.open_table(table::META).unwrap().insert(table::SCHEMA, 2).unwrap();
+    transaction.open_table(table::META).unwrap().insert(table::SCHEMA, 3).unwrap();
     transaction.commit().unwrap();
     drop(database);
     let error = EmbeddedStore::open(&path).unwrap_err();
-    assert!(matches!(error, OpenError::Schema { found: 2, known: 1, .. }), "{error}");
+    assert!(matches!(error, OpenError::Schema { found: 3, known: 2, .. }), "{error}");
 }
 
-/// Whatever byte of the file is damaged: an error, or every row as it was. Never another row, and never none.
+/// Whatever byte of the file is damaged: an error, or every row as it was. Never another row, and never none. Of a store that was
+/// closed, and of one whose process was killed.
 #[test]
 fn what_is_damaged_is_never_taken_for_another_row_or_none() {
     const TOKENS: u64 = 300;
     let (directory, path) = place();
-    filled(&path, TOKENS);
-    let whole = fs::read(&path).unwrap();
+    let killed = directory.path().join("killed.redb");
+    let store = filled(&path, TOKENS);
+    fs::copy(&path, &killed).unwrap();
+    drop(store);
     let damaged_path = directory.path().join("damaged.redb");
-    let (mut refused, mut unharmed) = (0, 0);
     let check = |bytes: &[u8]| {
         fs::write(&damaged_path, bytes).unwrap();
         let Ok(store) = EmbeddedStore::open(&damaged_path) else { return false };
-        for number in (0..TOKENS).step_by(7) {
+        for number in (0..TOKENS).step_by(7).chain([TOKENS - 1]) {
             let row = block_on(store.load(&key(&format!("token {number:04}")))).unwrap().row;
             assert_eq!(row, Row { token: Some(state(number)), budget: Some(Budget::full(NOW)) });
         }
         true
     };
-    assert!(check(&whole));
-    let mut at = 0;
-    while at < whole.len() {
-        let mut damaged = whole.clone();
-        damaged[at] ^= 1 << (at % 8);
-        if check(&damaged) {
-            unharmed += 1
-        } else {
-            refused += 1
+    for path in [path, killed] {
+        let whole = fs::read(&path).unwrap();
+        assert!(check(&whole));
+        let (mut refused, mut unharmed) = (0, 0);
+        for at in (0..whole.len()).step_by(397) {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 1 << (at % 8);
+            if check(&damaged) { unharmed += 1 } else { refused += 1 }
         }
-        at += 397;
+        for length in [whole.len() / 2, 4096, 100] {
+            assert!(!check(&whole[..length]), "cut to {length} bytes");
+        }
+        assert!(refused > 20, "{refused} refused, {unharmed} unharmed");
     }
-    for length in [whole.len() / 2, whole.len() - 4096, 4096, 100] {
-        assert!(!check(&whole[..length]), "cut to {length} bytes");
-    }
-    assert!(refused > 20, "{refused} refused, {unharmed} unharmed");
 }
 
 /// An entry that says something else than one of ours would, in a database that is whole.
 #[test]
 fn an_entry_that_is_not_understood_is_an_error_for_that_token_alone() {
     let (_directory, path) = place();
-    filled(&path, 3);
+    drop(filled(&path, 3));
     let database = Database::open(&path).unwrap();
     let transaction = database.begin_write().unwrap();
     {

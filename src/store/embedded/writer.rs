@@ -4,14 +4,14 @@
 //! into one transaction, and each write is answered once that is durable. Without load a write waits for itself alone.
 //!
 //! Those who were just answered often come back at once, the first of them a moment before the others. So after a transaction of
-//! many the next one is held open for as many, half of the time that the disk took at the most, and what comes is put into it at once.
+//! many the next one is held open for as many, half of the time that the disk took at the most.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use redb::{Database, ReadableDatabase, ReadableTable, Table};
+use redb::{Database, ReadableDatabase, WriteTransaction};
 
 use crate::store::{Change, Seen, StoreError, Written};
 use crate::time::os::OsClock;
@@ -20,16 +20,23 @@ use crate::token::TokenKey;
 
 use super::STORE;
 use super::answer::Answer;
-use super::table::{self, Fault, META, NOT_BEFORE, ROWS, Snapshot};
+use super::journal::Journal;
+use super::pending::{Entries, Pending};
+use super::table::{self, META, NOT_BEFORE, Snapshot};
 
-/// The most writes in one transaction: a millisecond or two of work, less than the disk takes. Each may rewrite a page of its own, and
-/// until the transaction after it the file holds both.
+/// The most writes in one transaction: less work than a wait for the disk.
 const MOST_AT_ONCE: usize = 256;
+
+/// While the journal is settled, so many for each change that is added to it. More than one, or there was no end to it.
+const SETTLED_FOR_EACH: usize = 4;
+
+/// But for that, the most that a transaction settles: each may rewrite a page, and until the one after it the file holds both.
+const MOST_SETTLED: usize = 2 * MOST_AT_ONCE;
 
 /// No transaction is held open for longer, however long the disk took last: those who wait in it have a deadline.
 const LONGEST_HELD: Duration = Duration::from_millis(20);
 
-/// How many more a transaction that is held open waits for at once.
+/// How many a transaction that is held open waits for at once.
 const AT_A_TIME: usize = 16;
 
 /// The most that wait. Somebody waits for each of them, and at the pace of a slow disk this is a second.
@@ -101,6 +108,12 @@ enum Stopped {
     Ended,
 }
 
+impl From<redb::Error> for Stopped {
+    fn from(error: redb::Error) -> Self {
+        Self::WriteFailed(error.to_string().into())
+    }
+}
+
 impl From<Stopped> for StoreError {
     fn from(stopped: Stopped) -> Self {
         Self::Failed { store: STORE, source: stopped.into() }
@@ -116,7 +129,8 @@ pub(super) struct Writer {
 impl Writer {
     pub(super) fn start(
         database: Arc<Database>,
-        snapshot: Snapshot,
+        journal: Journal,
+        kept: Snapshot,
         deadline: Duration,
     ) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
@@ -124,19 +138,21 @@ impl Writer {
             work: Condvar::new(),
             watch: Condvar::new(),
             deadline,
-            standing: RwLock::new(Ok(snapshot)),
+            standing: RwLock::new(Ok(kept)),
         });
         let mut writer = Self { shared: Arc::clone(&shared), threads: Vec::with_capacity(2) };
         let named = |name: &str| thread::Builder::new().name(name.into());
         let end = End(Arc::clone(&shared));
-        writer.threads.push(named("skewgate-writer").spawn(move || end.0.write_until_closed(&database))?);
+        writer
+            .threads
+            .push(named("skewgate-writer").spawn(move || end.0.write_until_closed(&database, journal))?);
         writer.threads.push(named("skewgate-watch").spawn(move || shared.watch_until_closed())?);
         Ok(writer)
     }
 
-    /// What is on the disk, unless nothing works any more.
-    pub(super) fn snapshot(&self) -> Result<Snapshot, StoreError> {
-        self.shared.standing().clone().map_err(Into::into)
+    /// Looks at what is on the disk, unless nothing works any more. The next transaction's waits for that.
+    pub(super) fn kept<T>(&self, look: impl FnOnce(&Snapshot) -> T) -> Result<T, StoreError> {
+        self.shared.standing().as_ref().map(look).map_err(|stopped| stopped.clone().into())
     }
 
     /// Does `task`, and is ready once that is durable. It is queued when this is polled for the first time.
@@ -194,12 +210,32 @@ impl Shared {
         self.standing.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// From now on this is read. What was read before ends outside of the lock.
-    fn publish(&self, now: Snapshot) {
-        let _before;
-        if let Ok(kept) = &mut *self.standing.write().unwrap_or_else(PoisonError::into_inner) {
-            _before = std::mem::replace(kept, now);
+    fn standing_to_change(&self) -> RwLockWriteGuard<'_, Result<Snapshot, Stopped>> {
+        self.standing.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From now on this is read, with `changed` rows and, if settling has `ended`, without what was settled.
+    fn publish(
+        &self,
+        database: &Database,
+        journal: &mut Journal,
+        changed: Entries,
+        ended: bool,
+    ) -> Result<(), Stopped> {
+        let (mut now, rows) = read(database)?;
+        let mut standing = self.standing_to_change();
+        let kept = standing.as_mut().map_err(|stopped| stopped.clone())?;
+        std::mem::swap(kept, &mut now);
+        std::mem::swap(&mut kept.pending, &mut now.pending);
+        kept.pending.add(changed);
+        let settled = ended.then(|| journal.end_settling(&mut kept.pending));
+        if journal.is_long(rows) {
+            journal.begin_settling(&mut kept.pending);
         }
+        // What was read before ends outside of the lock.
+        drop(standing);
+        drop((now, settled));
+        Ok(())
     }
 
     fn queue(&self, task: Task, answer: Answered) -> Result<(), StoreError> {
@@ -228,7 +264,7 @@ impl Shared {
     /// From now on nothing works.
     fn stop(&self, why: Stopped) {
         let mut queue = self.lock();
-        let mut standing = self.standing.write().unwrap_or_else(PoisonError::into_inner);
+        let mut standing = self.standing_to_change();
         if standing.is_ok() {
             *standing = Err(why.clone());
         }
@@ -243,84 +279,97 @@ impl Shared {
         }
     }
 
-    fn write_until_closed(&self, database: &Database) {
+    fn write_until_closed(&self, database: &Database, mut journal: Journal) {
         let mut last = Last { count: 0, took: Duration::ZERO, ended: OsClock.raw() };
-        while let Some(tasks) = self.first_tasks() {
-            match self.transact(database, tasks, &last) {
-                Ok((done, took)) => {
-                    let count = done.answers.len();
-                    self.answer(done.answers);
-                    last = Last { count, took, ended: OsClock.raw() };
-                }
-                Err(error) => return self.stop(Stopped::WriteFailed(error.to_string().into())),
-            }
+        let mut written = Ok(());
+        while let (Ok(()), Some(tasks)) = (&written, self.tasks(0, &last)) {
+            written = self.transact(database, &mut journal, tasks, &mut last);
+        }
+        match written {
+            // What isn't settled now will be when there is more: it is safe where it is.
+            Ok(()) => drop(self.settle(database, &mut journal)),
+            Err(why) => self.stop(why),
         }
     }
 
-    /// Does these tasks, and what comes while the transaction is held open, and says how long the disk took. After an error it isn't
-    /// known what is on the disk, and redb wants to be opened again. The same where what was committed can't be read.
+    /// Does these tasks, and what comes while the transaction is held open. After an error it isn't known what is on the disk, and
+    /// redb wants to be opened again. The same where what was committed can't be read.
     fn transact(
         &self,
         database: &Database,
+        journal: &mut Journal,
         tasks: Vec<Task>,
-        last: &Last,
-    ) -> Result<(Done, Duration), redb::Error> {
-        let mut transaction = database.begin_write()?;
-        // Another wait for the disk, and worth it. With one phase an opening after a crash takes the transaction before, if the last
-        // one doesn't look whole: were that for any other reason than that it was cut short, accepted codes would be forgotten.
-        transaction.set_two_phase_commit(true);
-        let mut done;
-        {
-            let mut rows = transaction.open_table(ROWS)?;
-            let mut meta = transaction.open_table(META)?;
-            done = Done::after(&meta)?;
-            let mut next = Some(tasks);
-            while let Some(tasks) = next {
-                for task in tasks {
-                    done.apply(task, &mut rows, &mut meta)?;
-                }
-                next = self.more_tasks(done.answers.len(), last);
+        last: &mut Last,
+    ) -> Result<(), Stopped> {
+        let mut done = Done::default();
+        let mut next = Some(tasks);
+        while let Some(tasks) = next {
+            let standing = self.standing();
+            let kept = standing.as_ref().map_err(Clone::clone)?;
+            for task in tasks {
+                done.apply(task, kept);
             }
+            drop(standing);
+            next = self.tasks(done.answers.len(), last);
         }
+        let Done { answers, changed, not_before } = done;
         let began = OsClock.raw();
-        if done.changed {
-            transaction.commit()?;
-        } else {
-            transaction.abort()?;
+        let mut took = Duration::ZERO;
+        if !changed.is_empty() || not_before.is_some() {
+            let standing = self.standing();
+            let kept = standing.as_ref().map_err(Clone::clone)?;
+            let ended = durably(database, |transaction| {
+                if let Some(moment) = not_before {
+                    transaction.open_table(META)?.insert(NOT_BEFORE, moment.as_unix_nanos())?;
+                }
+                journal.add(transaction, &changed)?;
+                let count = (SETTLED_FOR_EACH * changed.len()).min(MOST_SETTLED);
+                journal.settle(transaction, &kept.pending, count)
+            })?;
+            drop(standing);
+            took = (OsClock.raw() - began).unsigned_abs();
+            self.publish(database, journal, changed, ended)?;
         }
-        let took = (OsClock.raw() - began).unsigned_abs();
-        if done.changed {
-            self.publish(Snapshot::of(&database.begin_read()?)?);
-        }
-        Ok((done, took))
+        let count = answers.len();
+        self.answer(answers);
+        *last = Last { count, took, ended: OsClock.raw() };
+        Ok(())
     }
 
-    /// What the next transaction begins with; `None` where all is done and the store closes.
-    fn first_tasks(&self) -> Option<Vec<Task>> {
-        let mut queue = self.lock();
-        queue.wanted = 1;
-        while queue.waiting.is_empty() {
-            if queue.closing {
-                return None;
+    /// Puts all that is pending where it belongs.
+    fn settle(&self, database: &Database, journal: &mut Journal) -> Result<(), Stopped> {
+        while !journal.is_empty() {
+            if let Ok(kept) = &mut *self.standing_to_change() {
+                journal.begin_settling(&mut kept.pending);
             }
-            queue = self.work.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            let standing = self.standing();
+            let kept = standing.as_ref().map_err(Clone::clone)?;
+            let ended =
+                durably(database, |transaction| journal.settle(transaction, &kept.pending, MOST_SETTLED))?;
+            drop(standing);
+            self.publish(database, journal, Entries::new(), ended)?;
         }
-        queue.wanted = 0;
-        Some(queue.take(MOST_AT_ONCE))
+        Ok(())
     }
 
-    /// What else goes into a transaction of `count` tasks, as long as it is worth waiting for.
-    fn more_tasks(&self, count: usize, last: &Last) -> Option<Vec<Task>> {
+    /// What else goes into a transaction of `count` tasks, as long as it is worth waiting for. The first one is waited for
+    /// until the store closes.
+    fn tasks(&self, count: usize, last: &Last) -> Option<Vec<Task>> {
         let mut queue = self.lock();
-        // A few at a time: each waking takes as long as writing several.
-        queue.wanted = last.count.saturating_sub(count).min(AT_A_TIME);
-        while queue.waiting.len() < queue.wanted && !queue.closing {
-            let left = SignedDuration::from((last.took / 2).min(LONGEST_HELD)) - (OsClock.raw() - last.ended);
-            if left <= SignedDuration::ZERO {
+        loop {
+            let passed = (OsClock.raw() - last.ended).unsigned_abs();
+            let left = (last.took / 2).min(LONGEST_HELD).saturating_sub(passed);
+            // A few at a time: each waking takes as long as writing several.
+            let back = if left.is_zero() { 0 } else { last.count.saturating_sub(count).min(AT_A_TIME) };
+            queue.wanted = if count == 0 { back.max(1) } else { back };
+            if queue.waiting.len() >= queue.wanted || queue.closing {
                 break;
             }
-            let waited = self.work.wait_timeout(queue, left.unsigned_abs());
-            queue = waited.unwrap_or_else(PoisonError::into_inner).0;
+            queue = if left.is_zero() {
+                self.work.wait(queue).unwrap_or_else(PoisonError::into_inner)
+            } else {
+                self.work.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0
+            };
         }
         queue.wanted = 0;
         let tasks = queue.take(MOST_AT_ONCE.saturating_sub(count));
@@ -366,49 +415,50 @@ impl Shared {
     }
 }
 
+/// What is on the disk, but for the journal, and how many rows it has.
+fn read(database: &Database) -> Result<(Snapshot, u64), redb::Error> {
+    let snapshot = Snapshot::of(&database.begin_read()?, Pending::default())?;
+    let rows = snapshot.rows()?;
+    Ok((snapshot, rows))
+}
+
+/// A transaction that survives whatever comes, once this is `Ok`.
+fn durably<T>(
+    database: &Database,
+    work: impl FnOnce(&WriteTransaction) -> Result<T, redb::Error>,
+) -> Result<T, redb::Error> {
+    let mut transaction = database.begin_write()?;
+    // Another wait for the disk, and worth it. With one phase an opening after a crash takes the transaction before, if the last
+    // one doesn't look whole: were that for any other reason than that it was cut short, accepted codes would be forgotten.
+    transaction.set_two_phase_commit(true);
+    let done = work(&transaction)?;
+    transaction.commit()?;
+    Ok(done)
+}
+
 /// What a transaction has done.
+#[derive(Default)]
 struct Done {
     /// What came of each task.
     answers: Vec<Result<Written, StoreError>>,
-    /// What changes are compared with, and what will hold for all rows.
-    now: Seen,
-    /// Whether anything has to be written.
-    changed: bool,
+    changed: Entries,
+    not_before: Option<Timestamp>,
 }
 
 impl Done {
-    /// Nothing yet.
-    fn after(meta: &impl ReadableTable<&'static str, i64>) -> Result<Self, redb::Error> {
-        let now = Seen { not_before: table::not_before(meta)?, ..Seen::default() };
-        Ok(Self { answers: Vec::new(), now, changed: false })
-    }
-
-    fn apply(
-        &mut self,
-        task: Task,
-        rows: &mut Table<'_, &'static [u8], &'static [u8]>,
-        meta: &mut Table<'_, &'static str, i64>,
-    ) -> Result<(), redb::Error> {
+    fn apply(&mut self, task: Task, kept: &Snapshot) {
+        let not_before = kept.not_before.max(self.not_before);
         self.answers.push(match task {
-            Task::Change(key, change) => match table::write(rows, &key, change, self.now) {
-                Ok((written, wrote)) => {
-                    self.changed |= wrote;
-                    Ok(written)
-                }
-                Err(Fault::Database(error)) => return Err(error),
-                Err(fault) => Err(fault.into()),
-            },
+            Task::Change(key, change) => {
+                let now = Seen { not_before, ..Seen::default() };
+                table::write(kept, &mut self.changed, &key, change, now).map_err(Into::into)
+            }
             Task::NotBefore(moment) => {
-                if self.now.not_before < Some(moment) {
-                    meta.insert(NOT_BEFORE, moment.as_unix_nanos())?;
-                    self.now.not_before = Some(moment);
-                    self.changed = true;
-                }
+                self.not_before = Some(moment).filter(|_| not_before < Some(moment)).or(self.not_before);
                 Ok(Written::Done)
             }
             #[cfg(test)]
             Task::Panic => panic!("as if there were a mistake in it"),
         });
-        Ok(())
     }
 }

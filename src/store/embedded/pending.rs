@@ -1,0 +1,64 @@
+//! What the [journal](super::journal) says, in memory.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+
+/// Entries by name, as they are kept; `None` for one that is removed.
+pub(super) type Entries = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
+
+/// Entries that count before those in the table.
+#[derive(Clone, Default)]
+pub(super) struct Pending {
+    /// What was written since settling began last. It counts before the older ones.
+    newer: Entries,
+    /// What is being settled.
+    older: Entries,
+}
+
+impl Pending {
+    pub(super) fn new(newer: Entries) -> Self {
+        Self { newer, older: Entries::new() }
+    }
+
+    pub(super) fn get(&self, name: &[u8]) -> Option<&Option<Vec<u8>>> {
+        self.newer.get(name).or_else(|| self.older.get(name))
+    }
+
+    /// No others than these.
+    pub(super) fn of(&self, names: &[&[u8]]) -> Self {
+        let kept = |name: &&[u8]| self.get(name).map(|bytes| (name.to_vec(), bytes.clone()));
+        Self::new(names.iter().filter_map(kept).collect())
+    }
+
+    /// Those that count of the names in this range.
+    pub(super) fn range(
+        &self,
+        range: (Bound<&[u8]>, Bound<&[u8]>),
+    ) -> impl Iterator<Item = (Vec<u8>, Option<Vec<u8>>)> {
+        let entries = self.older.range::<[u8], _>(range).chain(self.newer.range::<[u8], _>(range));
+        entries.map(|(name, bytes)| (name.clone(), bytes.clone()))
+    }
+
+    /// What has to be settled after this name, in their order: what isn't out of date already.
+    pub(super) fn unsettled(
+        &self,
+        after: Bound<&[u8]>,
+    ) -> impl Iterator<Item = (&Vec<u8>, &Option<Vec<u8>>)> {
+        let older = self.older.range::<[u8], _>((after, Bound::Unbounded));
+        older.filter(|(name, _)| !self.newer.contains_key(*name))
+    }
+
+    pub(super) fn add(&mut self, changed: Entries) {
+        self.newer.extend(changed);
+    }
+
+    /// What was written so far is being settled.
+    pub(super) fn begin_settling(&mut self) {
+        self.older.append(&mut self.newer);
+    }
+
+    /// It is. Gives what doesn't count any more.
+    pub(super) fn end_settling(&mut self) -> Entries {
+        std::mem::take(&mut self.older)
+    }
+}
