@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use skewgate::block_on;
 use skewgate::otp::TimeStep;
-use skewgate::store::{Acceptance, Change, EmbeddedStore, Seen, StateStore, Written};
+use skewgate::store::{Acceptance, Change, EmbeddedStore, Reset, Seen, StateStore, Written};
 use skewgate::time::{SignedDuration, Timestamp};
 use skewgate::token::{Budget, Drift, TokenId, TokenKey, TokenState};
 
@@ -88,4 +88,23 @@ fn a_token_takes_less_than_160_bytes() {
         "bytes_per_token: open={open} closed={closed} length_open={open_length} length_closed={closed_length}"
     );
     assert!(open < 160 && closed < 160 && closed_length < 160, "{open} {closed} {closed_length}");
+}
+
+/// The journal and what is rewritten don't grow with the number of writes.
+#[test]
+#[ignore = "takes a minute: ./tests/run embedded_size"]
+fn few_tokens_take_a_few_megabytes_however_often_they_log_in() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("tokens.redb");
+    let store = EmbeddedStore::builder(&path).deadline(Duration::from_secs(600)).open().unwrap();
+    let state = TokenState { epoch: 1, watermark: None, nonce: [0; 8], drift: drift(0) };
+    write(&store, (0..64).map(|number| (number, Change::Enrol { state, budget: Budget::full(NOW) })));
+    let mut most = 0;
+    for round in 0..2_000 {
+        let budget = Budget::full(NOW + SignedDuration::from_millis(round));
+        write(&store, (0..64).map(|number| (number, Change::Reset(Reset { budget }))));
+        most = most.max(std::fs::metadata(&path).unwrap().blocks() * 512);
+    }
+    println!("64 tokens, written 2000 times: {most} bytes");
+    assert!(most < 8 << 20, "{most}");
 }
