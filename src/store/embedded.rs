@@ -15,8 +15,8 @@
 //! Opening it reads it whole and verifies every page's checksum, some tenths of a second for a million tokens: what is damaged is
 //! [`OpenError::Corrupt`]. A token takes about 140 bytes of the disk with an id of 16, and 110 once the store is closed. While it
 //! is open there are a few megabytes beside that, however few tokens there are; and the file's length may be twice as much: it grows ahead, without using the space.
-//! What was written last is in memory too, at some 200 bytes a change: 8,192 changes, or one for every eight tokens, but no more than 65,536; and up to half as
-//! many again while the rows are brought up to date.
+//! What was written last is in memory too, at some 200 bytes a change: 8,192 changes, or one for every eight tokens, but no more than 65,536; and up to twice
+//! that while the rows are brought up to date.
 //!
 //! After a failed write (the disk is full, or broken) it isn't known what the disk holds, and every operation fails until the
 //! store is opened again.
@@ -54,7 +54,7 @@ const STORE: &str = "embedded";
 /// Its futures need no particular runtime. A write's waits without a thread; a read's reads on the thread that polls it, from
 /// memory where the file has been read before.
 ///
-/// Dropping it writes what is still waiting, gives unused pages of a small file back, and closes it, which takes as long as
+/// Dropping it writes what is still waiting, brings the rows up to date, gives unused pages of a small file back, and closes it, which takes as long as
 /// that.
 ///
 /// ```
@@ -95,7 +95,7 @@ impl EmbeddedStoreBuilder {
         self
     }
 
-    /// How many bytes of the file are kept in memory at the most. Otherwise 64 MiB, about half a million tokens; what isn't kept
+    /// How many bytes of the file are kept in memory at the most, beside what was written last. Otherwise 64 MiB, about half a million tokens; what isn't kept
     /// has to be read from the file at a login, which the operating system's own cache makes cheap.
     pub const fn cache_bytes(mut self, cache_bytes: usize) -> Self {
         self.cache_bytes = cache_bytes;

@@ -8,10 +8,10 @@
 //! transaction does a little of that beside its own, so nobody waits for the whole. Until all is settled the journal keeps it; what
 //! is written meanwhile is for the next time.
 
-use std::ops::Bound::{Excluded, Unbounded};
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
-use redb::{ReadableTable, TableDefinition, WriteTransaction};
+use redb::{ReadTransaction, ReadableTable, TableDefinition, WriteTransaction};
 
 use super::pending::{Entries, Pending};
 use super::table::ROWS;
@@ -21,6 +21,9 @@ type Changes = Vec<(&'static [u8], Option<&'static [u8]>)>;
 
 /// The changes of each transaction that isn't settled, by its number.
 pub(super) const JOURNAL: TableDefinition<'_, u64, Changes> = TableDefinition::new("journal");
+
+/// While the journal is settled: what the transactions before this one have written is, as far as this name.
+pub(super) const SETTLING: TableDefinition<'_, (), (u64, &[u8])> = TableDefinition::new("settling");
 
 /// So many changes make a journal long: one for every eight rows, so that some five share a page, and no fewer and no more than
 /// these. They are in memory too, at some 200 bytes each.
@@ -41,23 +44,33 @@ pub(super) struct Journal {
 struct Settling {
     /// What the transactions before this one have written is settled.
     until: u64,
-    /// The last name that is.
-    last: Option<Vec<u8>>,
+    /// The last name that is. An empty one comes before all.
+    last: Vec<u8>,
 }
 
 impl Journal {
     /// What a journal says.
-    pub(super) fn read(table: &impl ReadableTable<u64, Changes>) -> Result<(Self, Pending), redb::Error> {
-        let (mut journal, mut entries) = (Self::default(), Entries::new());
-        for entry in table.iter()? {
+    pub(super) fn read(transaction: &ReadTransaction) -> Result<(Self, Pending), redb::Error> {
+        let settling = transaction.open_table(SETTLING)?.get(())?.map(|kept| {
+            let (until, last) = kept.value();
+            Settling { until, last: last.to_vec() }
+        });
+        let mut journal = Self { settling, ..Self::default() };
+        let (mut newer, mut older) = (Entries::new(), Entries::new());
+        for entry in transaction.open_table(JOURNAL)?.iter()? {
             let (number, changes) = entry?;
-            let changes = changes.value();
-            journal.next = number.value().saturating_add(1);
-            journal.changes += count(changes.len());
+            let (number, changes) = (number.value(), changes.value());
+            let after = number.checked_add(1);
+            journal.next = after.ok_or_else(|| redb::Error::Corrupted("a journal without end".into()))?;
+            let is_older = journal.settling.as_ref().is_some_and(|settling| number < settling.until);
+            if !is_older {
+                journal.changes += count(changes.len());
+            }
+            let entries = if is_older { &mut older } else { &mut newer };
             entries
                 .extend(changes.into_iter().map(|(name, bytes)| (name.to_vec(), bytes.map(<[u8]>::to_vec))));
         }
-        Ok((journal, Pending::new(entries)))
+        Ok((journal, Pending::new(newer, older)))
     }
 
     /// Adds these changes, if there are any.
@@ -81,22 +94,26 @@ impl Journal {
         &mut self,
         transaction: &WriteTransaction,
         pending: &Pending,
-        count: usize,
+        most: usize,
     ) -> Result<bool, redb::Error> {
         let Some(Settling { until, last }) = &mut self.settling else { return Ok(false) };
         let after = last.clone();
-        let mut entries = pending.unsettled(after.as_deref().map_or(Unbounded, Excluded));
+        let mut entries = pending.unsettled(&after);
         let mut rows = transaction.open_table(ROWS)?;
-        for (name, bytes) in entries.by_ref().take(count) {
+        for (name, bytes) in entries.by_ref().take(most) {
             match bytes {
                 Some(bytes) => rows.insert(name.as_slice(), bytes.as_slice())?,
                 None => rows.remove(name.as_slice())?,
             };
-            *last = Some(name.clone());
+            last.clone_from(name);
         }
+        let mut settling = transaction.open_table(SETTLING)?;
         if entries.next().is_some() {
+            // Who is killed again and again comes to an end all the same.
+            settling.insert((), (*until, last.as_slice()))?;
             return Ok(false);
         }
+        settling.remove(())?;
         transaction.open_table(JOURNAL)?.retain_in(..*until, |_, _| false)?;
         Ok(true)
     }
@@ -104,14 +121,14 @@ impl Journal {
     /// Begins settling, if it isn't under way.
     pub(super) fn begin_settling(&mut self, pending: &mut Pending) {
         if self.settling.is_none() {
-            self.settling = Some(Settling { until: self.next, last: None });
+            self.settling = Some(Settling { until: self.next, last: Vec::new() });
             self.changes = 0;
             pending.begin_settling();
         }
     }
 
     /// All is settled, and that is durable. Gives what isn't pending any more.
-    pub(super) fn end_settling(&mut self, pending: &mut Pending) -> Entries {
+    pub(super) fn end_settling(&mut self, pending: &mut Pending) -> Arc<Entries> {
         self.settling = None;
         pending.end_settling()
     }

@@ -6,7 +6,7 @@ use redb::{Database, ReadableDatabase, WriteTransaction};
 
 use crate::database::{self, OpenFault};
 
-use super::journal::{JOURNAL, Journal};
+use super::journal::{JOURNAL, Journal, SETTLING};
 use super::table::{META, ROWS, SCHEMA, Snapshot};
 
 /// How entries are laid out. A release that changes it reads the older ones too.
@@ -96,22 +96,27 @@ fn schema(database: &Database) -> Result<Option<i64>, redb::Error> {
 
 fn read(database: &Database) -> Result<(Journal, Snapshot), redb::Error> {
     let transaction = database.begin_read()?;
-    let (journal, pending) = Journal::read(&transaction.open_table(JOURNAL)?)?;
+    let (journal, pending) = Journal::read(&transaction)?;
     Ok((journal, Snapshot::of(&transaction, pending)?))
 }
 
 /// Makes an empty store of an empty database.
 fn make(transaction: &WriteTransaction) -> Result<(), redb::Error> {
     transaction.open_table(ROWS)?;
+    make_journal(transaction)
+}
+
+/// From now on a release that doesn't look into it doesn't open this.
+fn make_journal(transaction: &WriteTransaction) -> Result<(), redb::Error> {
     transaction.open_table(JOURNAL)?;
+    transaction.open_table(SETTLING)?;
     transaction.open_table(META)?.insert(SCHEMA, KNOWN_SCHEMA)?;
     Ok(())
 }
 
-/// From now on a release that doesn't look into the journal doesn't open this.
 fn add_journal(database: &Database) -> Result<(), redb::Error> {
     let mut transaction = database.begin_write()?;
     transaction.set_two_phase_commit(true);
-    make(&transaction)?;
+    make_journal(&transaction)?;
     Ok(transaction.commit()?)
 }

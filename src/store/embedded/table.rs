@@ -4,7 +4,7 @@
 //! token that shares a budget is an entry of its own right behind its account's. Ids have no control characters but the one that
 //! begins the stand-in's, so byte 0 parts the two names.
 
-use std::ops::Bound::{Excluded, Included, Unbounded};
+use std::ops::Bound::{Excluded, Unbounded};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -29,12 +29,12 @@ const PART: u8 = 0;
 /// How many entries are looked at before others on this thread get their turn.
 const PAGE: usize = if cfg!(test) { 3 } else { 512 };
 
-/// Why an entry can't be read or written.
+/// Why an entry can't be read.
 #[derive(Debug)]
 pub(super) enum Fault {
     /// What is there isn't understood. Everything else is as good as it was.
     Entry(String),
-    /// The database is of no use any more: what it has done of this isn't known.
+    /// The database can't be read there.
     Database(redb::Error),
 }
 
@@ -91,12 +91,12 @@ pub(super) fn write(
         }
         return Ok(written);
     }
-    let account = Row { budget: after.budget, ..kept.entry(changed, account_entry(key))? };
+    if after.budget != before.budget {
+        let account = kept.entry(changed, account_entry(key))?;
+        put(changed, account_entry(key), Row { budget: after.budget, ..account });
+    }
     if after.token != before.token {
         put(changed, &token_entry(key), Row { budget: None, ..after });
-    }
-    if after.budget != before.budget {
-        put(changed, account_entry(key), account);
     }
     Ok(written)
 }
@@ -165,18 +165,19 @@ impl Snapshot {
         self.rows.get(name)?.map_or(Ok(Row::default()), |bytes| parsed(bytes.value()))
     }
 
-    /// The next entries after `last`, and whether there are more after them.
-    fn page(&self, last: Option<&[u8]>) -> Result<(Entries, bool), Fault> {
-        let from = last.map_or(Unbounded, Excluded);
+    /// The next entries after this name, in their order, and whether there may be more after them.
+    fn page(&self, last: &[u8]) -> Result<(Entries, bool), Fault> {
         let mut page = Entries::new();
-        for entry in self.rows.range::<&[u8]>((from, Unbounded))?.take(PAGE) {
+        for entry in self.rows.range::<&[u8]>((Excluded(last), Unbounded))?.take(PAGE) {
             let (name, bytes) = entry?;
             page.insert(name.value().to_vec(), Some(bytes.value().to_vec()));
         }
-        let more = page.len() == PAGE;
-        let until = page.last_key_value().filter(|_| more).map(|(name, _)| name.clone());
-        let until = until.as_deref().map_or(Unbounded, Included);
-        page.extend(self.pending.range((from, until)));
+        self.pending.add_to_page(&mut page, last, PAGE);
+        let more = page.len() >= PAGE;
+        // Of each there are as many as this, so before this one none is missing.
+        if let Some(after) = page.keys().nth(PAGE).cloned() {
+            page.split_off(&after);
+        }
         Ok((page, more))
     }
 }
@@ -184,7 +185,7 @@ impl Snapshot {
 /// Where a scan has got to.
 #[derive(Default)]
 pub(super) struct Scan {
-    last: Option<Vec<u8>>,
+    last: Vec<u8>,
     /// The account of the last entry, and its budget.
     account: Option<(TokenId, Budget)>,
 }
@@ -196,7 +197,7 @@ impl Scan {
         entries: &Snapshot,
         visit: &mut (dyn FnMut(Record) -> ControlFlow<()> + Send),
     ) -> Result<ControlFlow<()>, Fault> {
-        let (page, more) = entries.page(self.last.as_deref())?;
+        let (page, more) = entries.page(&self.last)?;
         for (name, bytes) in &page {
             let Some(bytes) = bytes else { continue };
             let row = parse(name, bytes)?;
@@ -206,7 +207,7 @@ impl Scan {
                 return Ok(ControlFlow::Break(()));
             }
         }
-        self.last = page.into_iter().next_back().map(|(name, _)| name);
+        self.last = page.into_iter().next_back().map(|(name, _)| name).unwrap_or_default();
         Ok(if more { ControlFlow::Continue(()) } else { ControlFlow::Break(()) })
     }
 

@@ -232,6 +232,22 @@ fn nothing_works_once_the_writer_has_ended() {
     assert_eq!(block_on(store.load(&key("a"))).unwrap().row.token, Some(state(1)), "as it was answered");
 }
 
+/// And neither who wrote nor who reads waits for anything else to happen first.
+#[test]
+fn nothing_works_once_a_write_has_failed() {
+    let (_directory, path) = place();
+    let store = filled(&path, 3);
+    // Whatever is written next can't be.
+    let transaction = store.database.begin_write().unwrap();
+    transaction.delete_table(super::journal::JOURNAL).unwrap();
+    transaction.open_table(redb::TableDefinition::<&str, &str>::new("journal")).unwrap();
+    transaction.commit().unwrap();
+    let written = block_on(store.write(&key("token 0001"), Change::Remove)).unwrap_err();
+    assert!(written.to_string().contains("a write failed"), "{written}");
+    let loaded = block_on(store.load(&key("token 0001")));
+    assert!(matches!(loaded, Err(StoreError::Failed { .. })), "{loaded:?}");
+}
+
 #[test]
 fn more_than_it_keeps_up_with_is_refused() {
     let (_directory, path) = place();

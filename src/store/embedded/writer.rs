@@ -27,11 +27,12 @@ use super::table::{self, META, NOT_BEFORE, Snapshot};
 /// The most writes in one transaction: less work than a wait for the disk.
 const MOST_AT_ONCE: usize = 256;
 
-/// While the journal is settled, so many for each change that is added to it. More than one, or there was no end to it.
+/// While the journal is settled, so many for each change that is added to it. More than one, or there was no end to it; a task
+/// may change two entries.
 const SETTLED_FOR_EACH: usize = 4;
 
 /// But for that, the most that a transaction settles: each may rewrite a page, and until the one after it the file holds both.
-const MOST_SETTLED: usize = 2 * MOST_AT_ONCE;
+const MOST_SETTLED: usize = 3 * MOST_AT_ONCE;
 
 /// No transaction is held open for longer, however long the disk took last: those who wait in it have a deadline.
 const LONGEST_HELD: Duration = Duration::from_millis(20);
@@ -281,19 +282,17 @@ impl Shared {
 
     fn write_until_closed(&self, database: &Database, mut journal: Journal) {
         let mut last = Last { count: 0, took: Duration::ZERO, ended: OsClock.raw() };
-        let mut written = Ok(());
-        while let (Ok(()), Some(tasks)) = (&written, self.tasks(0, &last)) {
-            written = self.transact(database, &mut journal, tasks, &mut last);
+        while let Some(tasks) = self.tasks(0, &last) {
+            if let Err(why) = self.transact(database, &mut journal, tasks, &mut last) {
+                return self.stop(why);
+            }
         }
-        match written {
-            // What isn't settled now will be when there is more: it is safe where it is.
-            Ok(()) => drop(self.settle(database, &mut journal)),
-            Err(why) => self.stop(why),
-        }
+        // What isn't settled now will be when there is more: it is safe where it is.
+        let _ = self.settle(database, &mut journal);
     }
 
-    /// Does these tasks, and what comes while the transaction is held open. After an error it isn't known what is on the disk, and
-    /// redb wants to be opened again. The same where what was committed can't be read.
+    /// Does these tasks, and what comes while the transaction is held open. What can't be read is an error for that task alone. After an
+    /// error of this it isn't known what is on the disk, and redb wants to be opened again; the same where what was committed can't be read.
     fn transact(
         &self,
         database: &Database,

@@ -1,7 +1,7 @@
 //! What is in the journal counts as if it were in the table, whatever happens in between.
 
 use super::*;
-use crate::store::embedded::journal::JOURNAL;
+use crate::store::embedded::journal::{JOURNAL, SETTLING};
 use crate::store::{MemoryStore, Reset};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -140,6 +140,64 @@ fn a_long_journal_is_settled_while_it_grows() {
     }
 }
 
+/// However few writes there are between one end of the process and the next.
+#[test]
+fn settling_goes_on_where_a_killed_process_left_it() {
+    const TOKENS: usize = 101;
+    let (directory, mut path) = place();
+    drop(filled(&path, 101));
+    let name = |at: usize| key(&format!("token {at:04}"));
+    let (mut expected, mut longest) = ([Budget::full(NOW); TOKENS], 0);
+    let mut writes = 0..;
+    for life in 0..150 {
+        let store = EmbeddedStore::open(&path).unwrap();
+        for at in writes.by_ref().take(3 + life % 4).map(|write| write * 37 % TOKENS) {
+            let later = SignedDuration::from_secs(i64::try_from(life).unwrap() + 1);
+            expected[at] = Budget::full(NOW + later);
+            block_on(store.write(&name(at), Change::Reset(Reset { budget: expected[at] }))).unwrap();
+        }
+        for (at, budget) in expected.iter().enumerate() {
+            assert_eq!(block_on(store.load(&name(at))).unwrap().row.budget, Some(*budget), "{at} in {life}");
+        }
+        let left = directory.path().join(format!("{life}.redb"));
+        fs::copy(&path, &left).unwrap();
+        path = left;
+        longest = longest.max(lengths(&path).1);
+    }
+    assert!((50..=100).contains(&longest), "{longest}");
+}
+
+/// Not all that is pending at once: others on the thread would wait for it.
+#[test]
+fn a_scan_shows_a_page_at_a_time_wherever_the_rows_are() {
+    use std::task::{Context, Waker};
+    let (_directory, path) = place();
+    let store = filled(&path, 40);
+    let mut seen = 0;
+    let mut visit = |_| {
+        seen += 1;
+        ControlFlow::Continue(())
+    };
+    let mut scan = store.scan(&mut visit);
+    assert!(scan.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    drop(scan);
+    assert_eq!(seen, 3);
+    assert_eq!(all(&store).len(), 40);
+}
+
+#[test]
+fn a_journal_without_end_is_corrupt() {
+    let (_directory, path) = place();
+    drop(filled(&path, 3));
+    let database = Database::open(&path).unwrap();
+    let transaction = database.begin_write().unwrap();
+    transaction.open_table(JOURNAL).unwrap().insert(u64::MAX, vec![(&b"a"[..], None)]).unwrap();
+    transaction.commit().unwrap();
+    drop(database);
+    let error = EmbeddedStore::open(&path).unwrap_err();
+    assert!(matches!(error, OpenError::Corrupt { .. }), "{error}");
+}
+
 /// As the releases before the journal left it.
 #[test]
 fn a_file_without_a_journal_gets_one() {
@@ -147,7 +205,7 @@ fn a_file_without_a_journal_gets_one() {
     drop(filled(&path, 3));
     let database = Database::open(&path).unwrap();
     let transaction = database.begin_write().unwrap();
-    assert!(transaction.delete_table(JOURNAL).unwrap());
+    assert!(transaction.delete_table(JOURNAL).unwrap() && transaction.delete_table(SETTLING).unwrap());
     transaction.open_table(table::META).unwrap().insert(table::SCHEMA, 1).unwrap();
     transaction.commit().unwrap();
     drop(database);
