@@ -13,7 +13,7 @@
 //! can't know that it has gone back in time.
 //!
 //! Opening it reads it whole and verifies every page's checksum, some tenths of a second for a million tokens: what is damaged is
-//! [`OpenError::Corrupt`]. A token takes about 140 bytes of the disk with an id of 16, and 110 once the store is closed. While it
+//! [`OpenError::Corrupt`]. A token takes about 150 bytes of the disk with an id of 16, and 110 once the store is closed. While it
 //! is open there are a few megabytes beside that, however few tokens there are; and the file's length may be twice as much: it grows ahead, without using the space.
 //! What was written last is in memory too, at some 200 bytes a change: 8,192 changes, or one for every eight tokens, but no more than 65,536; and up to twice
 //! that while the rows are brought up to date.

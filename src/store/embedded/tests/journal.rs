@@ -167,6 +167,23 @@ fn settling_goes_on_where_a_killed_process_left_it() {
     assert!((50..=100).contains(&longest), "{longest}");
 }
 
+/// What was being settled when the store was closed says nothing about what is written after that.
+#[test]
+fn a_journal_begins_anew_once_it_is_settled() {
+    for written in 50..70 {
+        let (directory, path) = place();
+        drop(filled(&path, written));
+        assert_eq!(lengths(&path), (written, 0));
+        let store = EmbeddedStore::open(&path).unwrap();
+        for number in 0..3 {
+            block_on(store.write(&key(&format!("a later one {number}")), enrol(number))).unwrap();
+        }
+        let left = directory.path().join("left.redb");
+        fs::copy(&path, &left).unwrap();
+        assert_eq!(all(&EmbeddedStore::open(&left).unwrap()).len(), usize::try_from(written).unwrap() + 3);
+    }
+}
+
 /// Not all that is pending at once: others on the thread would wait for it.
 #[test]
 fn a_scan_shows_a_page_at_a_time_wherever_the_rows_are() {
