@@ -60,8 +60,10 @@ impl Journal {
         for entry in transaction.open_table(JOURNAL)?.iter()? {
             let (number, changes) = entry?;
             let (number, changes) = (number.value(), changes.value());
-            let after = number.checked_add(1);
-            journal.next = after.ok_or_else(|| redb::Error::Corrupted("a journal without end".into()))?;
+            if number > u64::MAX / 2 {
+                return Err(redb::Error::Corrupted("a journal without end".into()));
+            }
+            journal.next = number + 1;
             let is_older = journal.settling.as_ref().is_some_and(|settling| number < settling.until);
             if !is_older {
                 journal.changes += count(changes.len());

@@ -96,8 +96,13 @@ fn schema(database: &Database) -> Result<Option<i64>, redb::Error> {
 
 fn read(database: &Database) -> Result<(Journal, Snapshot), redb::Error> {
     let transaction = database.begin_read()?;
-    let (journal, pending) = Journal::read(&transaction)?;
-    Ok((journal, Snapshot::of(&transaction, pending)?))
+    let (mut journal, pending) = Journal::read(&transaction)?;
+    let mut snapshot = Snapshot::of(&transaction, pending)?;
+    // Now, and not after the first transaction: there may be no second one before the process ends.
+    if journal.is_long(snapshot.rows()?) {
+        journal.begin_settling(&mut snapshot.pending);
+    }
+    Ok((journal, snapshot))
 }
 
 /// Makes an empty store of an empty database.

@@ -7,18 +7,18 @@ use std::sync::Arc;
 /// Entries by name, as they are kept; `None` for one that is removed.
 pub(super) type Entries = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 
-/// Entries that count before those in the table.
+/// Entries that count before those in the table. A clone is cheap; who changes it while there is one copies what is newer.
 #[derive(Clone, Default)]
 pub(super) struct Pending {
     /// What was written since settling began last. It counts before the older ones.
-    newer: Entries,
+    newer: Arc<Entries>,
     /// What is being settled, and doesn't change while it is.
     older: Arc<Entries>,
 }
 
 impl Pending {
     pub(super) fn new(newer: Entries, older: Entries) -> Self {
-        Self { newer, older: Arc::new(older) }
+        Self { newer: Arc::new(newer), older: Arc::new(older) }
     }
 
     pub(super) fn get(&self, name: &[u8]) -> Option<&Option<Vec<u8>>> {
@@ -34,7 +34,7 @@ impl Pending {
     /// Adds the next ones after this name to a page of others, which count only where none of these has their name. An empty name
     /// comes before all.
     pub(super) fn add_to_page(&self, page: &mut Entries, after: &[u8], count: usize) {
-        for entries in [&*self.older, &self.newer] {
+        for entries in [&self.older, &self.newer] {
             let next = entries.range::<[u8], _>((Excluded(after), Unbounded));
             page.extend(next.take(count).map(|(name, bytes)| (name.clone(), bytes.clone())));
         }
@@ -47,12 +47,12 @@ impl Pending {
     }
 
     pub(super) fn add(&mut self, changed: Entries) {
-        self.newer.extend(changed);
+        Arc::make_mut(&mut self.newer).extend(changed);
     }
 
     /// What was written so far is being settled.
     pub(super) fn begin_settling(&mut self) {
-        self.older = Arc::new(std::mem::take(&mut self.newer));
+        self.older = std::mem::take(&mut self.newer);
     }
 
     /// It is. Gives what doesn't count any more.

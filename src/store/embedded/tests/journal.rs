@@ -143,15 +143,20 @@ fn a_long_journal_is_settled_while_it_grows() {
 /// However few writes there are between one end of the process and the next.
 #[test]
 fn settling_goes_on_where_a_killed_process_left_it() {
+    goes_on(150, |life| 3 + life % 4);
+    goes_on(150, |_| 1);
+}
+
+fn goes_on(lives: usize, writes_in: impl Fn(usize) -> usize) {
     const TOKENS: usize = 101;
     let (directory, mut path) = place();
     drop(filled(&path, 101));
     let name = |at: usize| key(&format!("token {at:04}"));
     let (mut expected, mut longest) = ([Budget::full(NOW); TOKENS], 0);
     let mut writes = 0..;
-    for life in 0..150 {
+    for life in 0..lives {
         let store = EmbeddedStore::open(&path).unwrap();
-        for at in writes.by_ref().take(3 + life % 4).map(|write| write * 37 % TOKENS) {
+        for at in writes.by_ref().take(writes_in(life)).map(|write| write * 37 % TOKENS) {
             let later = SignedDuration::from_secs(i64::try_from(life).unwrap() + 1);
             expected[at] = Budget::full(NOW + later);
             block_on(store.write(&name(at), Change::Reset(Reset { budget: expected[at] }))).unwrap();
