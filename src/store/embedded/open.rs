@@ -8,6 +8,7 @@ use crate::database::{self, OpenFault};
 
 use super::journal::{JOURNAL, Journal, SETTLING};
 use super::table::{META, ROWS, SCHEMA, Snapshot};
+use super::writer::durably;
 
 /// How entries are laid out. A release that changes it reads the older ones too.
 const KNOWN_SCHEMA: i64 = 2;
@@ -82,7 +83,7 @@ pub(super) fn open(path: &Path, cache_bytes: usize) -> Result<(Database, Journal
     let failed = |error: redb::Error| OpenError::new(path, error.into());
     match schema(&database).map_err(failed)? {
         Some(KNOWN_SCHEMA) => {}
-        Some(WITHOUT_JOURNAL) => add_journal(&database).map_err(failed)?,
+        Some(WITHOUT_JOURNAL) => durably(&database, make_journal).map_err(failed)?,
         Some(found) => return Err(OpenError::Schema { path: path.into(), found, known: KNOWN_SCHEMA }),
         None => return Err(OpenError::NotAStore { path: path.into() }),
     }
@@ -99,7 +100,7 @@ fn read(database: &Database) -> Result<(Journal, Snapshot), redb::Error> {
     let (mut journal, pending) = Journal::read(&transaction)?;
     let mut snapshot = Snapshot::of(&transaction, pending)?;
     // Now, and not after the first transaction: there may be no second one before the process ends.
-    if journal.is_long(snapshot.rows()?) {
+    if journal.is_long(snapshot.row_count()?) {
         journal.begin_settling(&mut snapshot.pending);
     }
     Ok((journal, snapshot))
@@ -117,11 +118,4 @@ fn make_journal(transaction: &WriteTransaction) -> Result<(), redb::Error> {
     transaction.open_table(SETTLING)?;
     transaction.open_table(META)?.insert(SCHEMA, KNOWN_SCHEMA)?;
     Ok(())
-}
-
-fn add_journal(database: &Database) -> Result<(), redb::Error> {
-    let mut transaction = database.begin_write()?;
-    transaction.set_two_phase_commit(true);
-    make_journal(&transaction)?;
-    Ok(transaction.commit()?)
 }

@@ -140,7 +140,7 @@ impl Snapshot {
     }
 
     /// How many entries the table has.
-    pub(super) fn rows(&self) -> Result<u64, redb::StorageError> {
+    pub(super) fn row_count(&self) -> Result<u64, redb::StorageError> {
         self.rows.len()
     }
 
@@ -194,10 +194,10 @@ impl Scan {
     /// Shows the tokens of the next entries. `Break` where there are no more, or `visit` wants none.
     pub(super) fn page(
         &mut self,
-        entries: &Snapshot,
+        kept: &Snapshot,
         visit: &mut (dyn FnMut(Record) -> ControlFlow<()> + Send),
     ) -> Result<ControlFlow<()>, Fault> {
-        let (page, more) = entries.page(&self.last)?;
+        let (page, more) = kept.page(&self.last)?;
         for (name, bytes) in &page {
             let Some(bytes) = bytes else { continue };
             let row = parse(name, bytes)?;

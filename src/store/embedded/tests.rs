@@ -41,6 +41,14 @@ fn filled(path: &Path, tokens: u64) -> EmbeddedStore {
     store
 }
 
+/// As nobody should.
+fn edit(path: &Path, change: impl FnOnce(&redb::WriteTransaction)) {
+    let database = Database::open(path).unwrap();
+    let transaction = database.begin_write().unwrap();
+    change(&transaction);
+    transaction.commit().unwrap();
+}
+
 #[test]
 fn a_file_has_one_store_at_a_time() {
     let (_directory, path) = place();
@@ -107,11 +115,9 @@ fn what_is_no_store_is_left_alone() {
 fn a_later_release_s_file_is_not_opened() {
     let (_directory, path) = place();
     drop(EmbeddedStore::open(&path).unwrap());
-    let database = Database::open(&path).unwrap();
-    let transaction = database.begin_write().unwrap();
-    transaction.open_table(table::META).unwrap().insert(table::SCHEMA, 3).unwrap();
-    transaction.commit().unwrap();
-    drop(database);
+    edit(&path, |transaction| {
+        transaction.open_table(table::META).unwrap().insert(table::SCHEMA, 3).unwrap();
+    });
     let error = EmbeddedStore::open(&path).unwrap_err();
     assert!(matches!(error, OpenError::Schema { found: 3, known: 2, .. }), "{error}");
 }
@@ -157,18 +163,14 @@ fn what_is_damaged_is_never_taken_for_another_row_or_none() {
 fn an_entry_that_is_not_understood_is_an_error_for_that_token_alone() {
     let (_directory, path) = place();
     drop(filled(&path, 3));
-    let database = Database::open(&path).unwrap();
-    let transaction = database.begin_write().unwrap();
-    {
+    edit(&path, |transaction| {
         let mut rows = transaction.open_table(ROWS).unwrap();
         let kept = rows.get(&b"token 0001"[..]).unwrap().unwrap().value().to_vec();
         rows.insert(&b"token 0001"[..], &kept[..kept.len() - 1]).unwrap();
         let orphan = crate::store::row::encode(&Row { token: Some(state(9)), budget: None });
         rows.insert(&b"account\0orphan"[..], orphan.as_slice()).unwrap();
         rows.insert(&b"tokenless"[..], orphan.as_slice()).unwrap();
-    }
-    transaction.commit().unwrap();
-    drop(database);
+    });
 
     let store = EmbeddedStore::open(&path).unwrap();
     let orphan = TokenKey::new(TokenId::new("orphan").unwrap(), TokenId::new("account").unwrap());

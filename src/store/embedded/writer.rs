@@ -417,12 +417,12 @@ impl Shared {
 /// What is on the disk, but for the journal, and how many rows it has.
 fn read(database: &Database) -> Result<(Snapshot, u64), redb::Error> {
     let snapshot = Snapshot::of(&database.begin_read()?, Pending::default())?;
-    let rows = snapshot.rows()?;
+    let rows = snapshot.row_count()?;
     Ok((snapshot, rows))
 }
 
 /// A transaction that survives whatever comes, once this is `Ok`.
-fn durably<T>(
+pub(super) fn durably<T>(
     database: &Database,
     work: impl FnOnce(&WriteTransaction) -> Result<T, redb::Error>,
 ) -> Result<T, redb::Error> {
@@ -453,7 +453,9 @@ impl Done {
                 table::write(kept, &mut self.changed, &key, change, now).map_err(Into::into)
             }
             Task::NotBefore(moment) => {
-                self.not_before = Some(moment).filter(|_| not_before < Some(moment)).or(self.not_before);
+                if not_before < Some(moment) {
+                    self.not_before = Some(moment);
+                }
                 Ok(Written::Done)
             }
             #[cfg(test)]

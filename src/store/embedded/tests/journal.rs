@@ -211,11 +211,9 @@ fn a_scan_shows_a_page_at_a_time_wherever_the_rows_are() {
 fn a_journal_without_end_is_corrupt() {
     let (_directory, path) = place();
     drop(filled(&path, 3));
-    let database = Database::open(&path).unwrap();
-    let transaction = database.begin_write().unwrap();
-    transaction.open_table(JOURNAL).unwrap().insert(u64::MAX, vec![(&b"a"[..], None)]).unwrap();
-    transaction.commit().unwrap();
-    drop(database);
+    edit(&path, |transaction| {
+        transaction.open_table(JOURNAL).unwrap().insert(u64::MAX, vec![(&b"a"[..], None)]).unwrap();
+    });
     let error = EmbeddedStore::open(&path).unwrap_err();
     assert!(matches!(error, OpenError::Corrupt { .. }), "{error}");
 }
@@ -225,12 +223,10 @@ fn a_journal_without_end_is_corrupt() {
 fn a_file_without_a_journal_gets_one() {
     let (_directory, path) = place();
     drop(filled(&path, 3));
-    let database = Database::open(&path).unwrap();
-    let transaction = database.begin_write().unwrap();
-    assert!(transaction.delete_table(JOURNAL).unwrap() && transaction.delete_table(SETTLING).unwrap());
-    transaction.open_table(table::META).unwrap().insert(table::SCHEMA, 1).unwrap();
-    transaction.commit().unwrap();
-    drop(database);
+    edit(&path, |transaction| {
+        assert!(transaction.delete_table(JOURNAL).unwrap() && transaction.delete_table(SETTLING).unwrap());
+        transaction.open_table(table::META).unwrap().insert(table::SCHEMA, 1).unwrap();
+    });
 
     let store = EmbeddedStore::open(&path).unwrap();
     assert_eq!(block_on(store.load(&key("token 0002"))).unwrap().row.token, Some(state(2)));
