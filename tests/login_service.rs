@@ -365,6 +365,15 @@ fn what_is_not_there_and_what_can_not_be_read_is_answered_by_a_page() {
     assert_eq!(service.outcomes().len(), 0);
 }
 
+/// A clock that says something, but too little for any code.
+#[test]
+fn a_clock_that_is_known_too_badly_fails_the_health_check() {
+    let service = Service::start(&["--system-clock", "10m", "--store", "memory:"]);
+    let health = service.wait_for_health(503);
+    assert_eq!(health["reasons"][0]["part"], "clock", "{health}");
+    assert_eq!(health["reasons"].as_array().unwrap().len(), 1, "{health}");
+}
+
 /// Health and metrics are nobody's business but the operator's.
 #[test]
 fn machines_can_have_an_address_of_their_own() {

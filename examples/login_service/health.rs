@@ -1,5 +1,6 @@
 //! `/healthz` and `/metrics`: for machines.
 
+use std::fmt::Display;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -7,6 +8,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use skewgate::time::TimeInterval;
+use skewgate::validator::Reason;
 
 use crate::metrics::Metrics;
 use crate::service::Service;
@@ -14,16 +16,20 @@ use crate::service::Service;
 /// 200 where codes can be judged and kept; 503 with the reasons otherwise, so that a balancer sends users elsewhere.
 pub(crate) async fn healthz(State(service): State<Arc<Service>>) -> Response {
     let report = service.clock.report();
-    let store = service.store.probe().await;
     let mut reasons = Vec::new();
+    let mut fails =
+        |part: &str, why: &dyn Display| reasons.push(json!({ "part": part, "why": why.to_string() }));
     if let Err(error) = &report.now {
-        reasons.push(json!({ "part": "clock", "why": error.to_string() }));
+        fails("clock", error);
     }
-    if let Err(error) = &store {
-        reasons.push(json!({ "part": "store", "why": error.to_string() }));
+    match service.gate.check().await {
+        // It was told of above, unless it is known, but too badly.
+        Err(Reason::ClockUntrusted(fault)) if report.now.is_ok() => fails("clock", &fault),
+        Ok(()) | Err(Reason::ClockUntrusted(_)) => {}
+        Err(error) => fails("store", &error),
     }
     if let Err(error) = service.users.probe() {
-        reasons.push(json!({ "part": "users", "why": error.to_string() }));
+        fails("users", &error);
     }
     let nanos = |now: &TimeInterval| u64::try_from(now.half_width().as_nanos()).unwrap_or(u64::MAX);
     let measured = report.measured.as_ref();

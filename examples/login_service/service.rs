@@ -18,7 +18,7 @@ use crate::html::{Frame, Page};
 use crate::metrics::{Metrics, StoreMetrics};
 use crate::passwords::Passwords;
 use crate::sessions::{SessionId, Sessions, SignedIn, Stage};
-use crate::store::{self, Watched};
+use crate::store;
 use crate::users::{User, UserName, Users};
 use crate::vault::Vault;
 use crate::visitor::Visitor;
@@ -29,7 +29,6 @@ const NOT_WORTH_A_WORD: Duration = Duration::from_secs(20);
 pub(crate) struct Service {
     pub(crate) gate: Validator,
     pub(crate) clock: Arc<Clock>,
-    pub(crate) store: Arc<Watched>,
     pub(crate) users: Users,
     pub(crate) vault: Vault,
     pub(crate) passwords: Passwords,
@@ -50,7 +49,7 @@ impl Service {
         let clock = Clock::start(clock)?;
         let store_metrics = StoreMetrics::new();
         let store = store::open(&store, &data, store_metrics.clone()).await?;
-        let gate = Validator::builder(store.clone(), clock.clone()).build()?;
+        let gate = Validator::builder(store, clock.clone()).build()?;
         let users = Users::open(directory.map(|path| path.join("users.redb")).as_deref())?;
         let vault = Vault::open(directory)?;
         vault.check(users.sealed()?)?;
@@ -58,7 +57,6 @@ impl Service {
             metrics: Metrics::new(store_metrics, gate.clone(), clock.clone()),
             gate,
             clock,
-            store,
             users,
             vault,
             passwords: Passwords::new().map_err(StartError::Passwords)?,

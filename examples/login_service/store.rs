@@ -8,7 +8,7 @@ use skewgate::store::{
 };
 use skewgate::time::os::OsClock;
 use skewgate::time::{LocalClock, Timestamp};
-use skewgate::token::{TokenId, TokenIdError, TokenKey};
+use skewgate::token::TokenKey;
 
 use crate::arguments::StoreChoice;
 use crate::error::StartError;
@@ -52,25 +52,7 @@ pub(crate) struct Watched {
     metrics: StoreMetrics,
 }
 
-/// Why the store can't be relied on.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum Unusable {
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error(transparent)]
-    Id(#[from] TokenIdError),
-}
-
 impl Watched {
-    /// Whether it reads and takes changes. Nothing is changed by it.
-    pub(crate) async fn probe(&self) -> Result<(), Unusable> {
-        // No user's token has this name, so there is nothing to remove.
-        let key = TokenKey::from(TokenId::new("health check")?);
-        self.load(&key).await?;
-        self.write(&key, Change::Remove).await?;
-        Ok(())
-    }
-
     async fn timed<T>(&self, operation: Operation, future: StoreFuture<'_, T>) -> Result<T, StoreError> {
         let begun = OsClock.raw();
         let result = future.await;

@@ -11,6 +11,7 @@ mod builder;
 mod ceiling;
 pub mod decide;
 mod enrol;
+mod health;
 mod parameters;
 mod policy;
 mod renew;

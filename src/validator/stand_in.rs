@@ -11,7 +11,7 @@ use super::decide::Standing;
 
 /// How many rows stand in for all unknown tokens: with one, a flood of attempts on unknown users would wait for that row's lock, and in
 /// a Redis Cluster all be one server's.
-const ROWS: usize = 64;
+pub(super) const ROWS: usize = 64;
 
 /// What is worked on where there is no token: a secret that nobody knows, and rows for its failures.
 pub(super) struct StandIns {

@@ -13,6 +13,7 @@ use std::time::Duration;
 mod administer;
 mod faults;
 mod guesses;
+mod health;
 mod imported;
 mod laws;
 mod renew;

@@ -290,6 +290,17 @@ impl Reason {
         }
     }
 
+    /// True where nobody's codes can be judged for now, whoever types them: the store, the clock or the operating system fails. A service answers
+    /// such an attempt like a failure of its own (HTTP 503), and its [health check](super::Validator::check) fails too.
+    #[must_use]
+    pub const fn is_outage(&self) -> bool {
+        match self {
+            Self::ClockUntrusted(fault) => !matches!(fault, ClockFault::TooUncertainForOne(_)),
+            Self::StoreFailed(_) | Self::NoRandomness => true,
+            _ => false,
+        }
+    }
+
     pub(super) const fn outcome(&self) -> Outcome {
         match self {
             Self::Wrong => Outcome::Wrong,

@@ -57,6 +57,14 @@ impl Scripted {
         self.set(Op::Load, Fault::Slow);
     }
 
+    pub(super) fn fail_loads(&self) {
+        self.set(Op::Load, Fault::Fails);
+    }
+
+    pub(super) fn fail_removals(&self) {
+        self.set(Op::Other, Fault::Fails);
+    }
+
     /// As if its database had been restored, or another node had taken over.
     pub(super) fn replace(&self, replaced: Replaced) {
         *self.replaced.lock().unwrap() = Some(replaced);
