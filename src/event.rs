@@ -42,6 +42,7 @@
 //! | `ceiling_reached` | WARN | all tokens together were guessed at so often that everybody has to show two codes | **alert**: an attack on all tokens is going on |
 //! | `too_early_to_resynchronise` | WARN | a token was resynchronised, or the store restored, a short time before | **ignore**; count by token |
 //! | `busy` | WARN | too many attempts on this token at once | **count** by token and by client; alert on one token for minutes: it is flooded |
+//! | `abandoned` | WARN | nobody waited for the answer any more: the client went away, or the service has less patience than its store. `price_e18` is what was being paid, and counts as owed until it must have been written | **count** by token and by client; alert on one token or client for minutes: it is flooded with attempts that are broken off |
 //! | `unknown_token` | WARN | an attempt without a token | **count** by client; alert on many from one client: it tries names |
 //! | `enrolment_refused` | WARN | an enrolment's codes didn't fit, or the token has a state already | **ignore**; count by client |
 //! | `state_missing` | ERROR | the store knows nothing of a token that the caller knows: never enrolled, or the store was emptied | **alert**: the store lost rows, or a user table has tokens that never were enrolled |
@@ -82,6 +83,7 @@ pub enum Outcome {
     CeilingReached,
     TooEarlyToResynchronise,
     Busy,
+    Abandoned,
     UnknownToken,
     EnrolmentRefused,
     StateMissing,
@@ -94,7 +96,7 @@ pub enum Outcome {
 
 impl Outcome {
     /// Every outcome that there is.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::Accepted,
         Self::Enrolled,
         Self::Resynchronised,
@@ -112,6 +114,7 @@ impl Outcome {
         Self::CeilingReached,
         Self::TooEarlyToResynchronise,
         Self::Busy,
+        Self::Abandoned,
         Self::UnknownToken,
         Self::EnrolmentRefused,
         Self::StateMissing,
@@ -143,6 +146,7 @@ impl Outcome {
             Self::CeilingReached => "ceiling_reached",
             Self::TooEarlyToResynchronise => "too_early_to_resynchronise",
             Self::Busy => "busy",
+            Self::Abandoned => "abandoned",
             Self::UnknownToken => "unknown_token",
             Self::EnrolmentRefused => "enrolment_refused",
             Self::StateMissing => "state_missing",

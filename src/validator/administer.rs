@@ -157,7 +157,10 @@ impl Inner {
             }
             let reset = Reset { budget: Budget::full(now.earliest()) };
             return match self.store.write(token.key(), Change::Reset(reset)).await? {
-                Written::Done => Ok(()),
+                Written::Done => {
+                    self.owed.forget(token.key().budget());
+                    Ok(())
+                }
                 Written::Missing | Written::Refused => Err(AdministerError::NotEnrolled),
             };
         }

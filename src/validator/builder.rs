@@ -7,7 +7,7 @@ use crate::store::StateStore;
 use crate::time::TimeSource;
 use crate::token::Odds;
 
-use super::{Ceiling, Counters, Inner, Policy, StandIns, Turns, Validator};
+use super::{Ceiling, Counters, Inner, Owed, Policy, StandIns, Turns, Validator};
 
 /// Makes a [`Validator`].
 #[must_use = "nothing is made before `build`"]
@@ -67,7 +67,8 @@ impl ValidatorBuilder {
         let Self { store, time, policy, ceiling } = self;
         let (turns, counters) = (Turns::new(), Counters::default());
         let ceiling = ceiling.map(Ceiling::new);
-        let inner = Inner { store, time, policy, ceiling, turns, counters, stand_ins };
+        let owed = Owed::default();
+        let inner = Inner { store, time, policy, ceiling, turns, owed, counters, stand_ins };
         Ok(Validator { inner: Arc::new(inner) })
     }
 }

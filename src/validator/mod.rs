@@ -12,6 +12,7 @@ mod ceiling;
 pub mod decide;
 mod enrol;
 mod health;
+mod owed;
 mod parameters;
 mod policy;
 mod renew;
@@ -39,10 +40,11 @@ use crate::token::Token;
 
 use ceiling::Ceiling;
 use decide::Purpose;
+use owed::Owed;
 use shell::Refusal;
 use stand_in::StandIns;
 use totals::Counters;
-use trace::Trace;
+use trace::{Open, Trace};
 use turn::Turns;
 
 /// Validates one-time codes. Clones are cheap and share one queue for each token.
@@ -86,6 +88,7 @@ struct Inner {
     policy: Policy,
     ceiling: Option<Ceiling>,
     turns: Turns,
+    owed: Owed,
     counters: Counters,
     stand_ins: StandIns,
 }
@@ -117,12 +120,12 @@ impl Validator {
     /// after the write: its user needs the next code then.
     pub async fn validate(&self, token: Option<&Token>, attempt: &Attempt) -> Verdict {
         let inner = &*self.inner;
-        let mut trace = Trace::of(attempt);
+        let mut open = Open::new(inner, attempt, token);
         let ended = match token {
-            Some(token) => inner.attempt(token, attempt, Purpose::LogIn, &mut trace).await,
-            None => inner.attempt_on_nobody(attempt, &mut trace).await,
+            Some(token) => inner.attempt(token, attempt, Purpose::LogIn, &mut open.trace).await,
+            None => inner.attempt_on_nobody(attempt, &mut open.trace).await,
         };
-        let id = token.map(|token| token.id().clone());
+        let (trace, id) = open.close();
         match ended {
             Ok((step, drift)) => {
                 let matched = token.map(|token| (step, token.totp()));
@@ -156,9 +159,9 @@ impl Validator {
     /// [`Reason::ConsecutiveCodesNeeded`].
     pub async fn resynchronise(&self, token: &Token, attempt: &Attempt) -> Result<Resynchronised, Refused> {
         let inner = &*self.inner;
-        let mut trace = Trace::of(attempt);
-        let ended = inner.attempt(token, attempt, Purpose::Resynchronise, &mut trace).await;
-        let id = Some(token.id().clone());
+        let mut open = Open::new(inner, attempt, Some(token));
+        let ended = inner.attempt(token, attempt, Purpose::Resynchronise, &mut open.trace).await;
+        let (trace, id) = open.close();
         match ended {
             Ok((step, drift)) => {
                 let events = trace.end(inner, Outcome::Resynchronised, id, Some((step, token.totp())));

@@ -11,6 +11,7 @@ use crate::token::{Drift, Token, TokenState};
 use super::decide::{Decision, Purpose, Standing};
 use super::parameters::{check_parameters, epoch};
 use super::shell::{Refusal, nonce};
+use super::trace::Open;
 use super::{Attempt, Enrolment, Inner, Reason, Refused, TokenFault, Trace, Validator};
 
 impl Validator {
@@ -29,9 +30,9 @@ impl Validator {
     /// [`Refused`] as from [`validate`](Self::validate); with [`TokenFault::AnotherToken`] where id or budget differ.
     pub async fn renew(&self, from: &Token, to: &Token, attempt: &Attempt) -> Result<Enrolment, Refused> {
         let inner = &*self.inner;
-        let mut trace = Trace::of(attempt);
-        let ended = inner.renew(from, to, attempt, &mut trace).await;
-        let id = Some(from.id().clone());
+        let mut open = Open::new(inner, attempt, Some(from));
+        let ended = inner.renew(from, to, attempt, &mut open.trace).await;
+        let (trace, id) = open.close();
         match ended {
             Ok((step, drift)) => {
                 let events = trace.end(inner, Outcome::Renewed, id, Some((step, to.totp())));
@@ -56,7 +57,7 @@ impl Inner {
         let turn = self.turns.queue(from.key().budget(), attempt.client()).ok_or(Reason::Busy)?;
         turn.come().await?;
         let loaded = self.load(from.key(), trace).await?;
-        let Some(standing) = Standing::of(&loaded) else { return Err(Reason::NotEnrolled.into()) };
+        let Some(standing) = self.standing(from, &loaded) else { return Err(Reason::NotEnrolled.into()) };
         let seen = loaded.seen();
         let old = standing.token;
         // Done before, and its caller didn't hear of it: it is done again, with codes that come next.

@@ -8,7 +8,7 @@ use crate::otp::{TimeStep, Totp};
 use crate::store::{Acceptance, Change, Failure, Loaded, Replaced, Row, Seen, StoreError, Written};
 use crate::time::os::OsClock;
 use crate::time::{LocalClock, SignedDuration, TimeInterval, Timestamp};
-use crate::token::{Drift, Token, TokenId, TokenKey, TokenState};
+use crate::token::{Drift, Odds, Token, TokenId, TokenKey, TokenState};
 use crate::window::RESYNCHRONISATION_SLACK;
 
 use super::decide::{self, Decision, Purpose, Standing};
@@ -45,7 +45,7 @@ impl Inner {
         trace: &mut Trace,
     ) -> Result<(TimeStep, Drift), Refusal> {
         let loaded = self.load(token.key(), trace).await?;
-        let Some(standing) = Standing::of(&loaded) else {
+        let Some(standing) = self.standing(token, &loaded) else {
             let stand_in = self.stand_ins.of_token(token.key());
             // Whatever that comes to: that the state is missing is what an operator has to know.
             let _ = self.feign(stand_in, token.totp(), attempt, loaded.not_before, trace).await;
@@ -75,6 +75,12 @@ impl Inner {
                 Err(Refusal { reason: Reason::Wrong, advice })
             }
         }
+    }
+
+    /// What is known of an enrolled token, with what attempts owe that were given up.
+    pub(super) fn standing(&self, token: &Token, loaded: &Loaded) -> Option<Standing> {
+        let standing = Standing::of(loaded)?;
+        Some(Standing { budget: self.owed.charge(token.key().budget(), standing.budget), ..standing })
     }
 
     /// The decision, and the width of the window that it was made in for the `trace`.
@@ -139,14 +145,19 @@ impl Inner {
         now: &TimeInterval,
         trace: &mut Trace,
     ) -> Result<(), Reason> {
-        match self.store.write(token.key(), Change::Fail(failure)).await? {
-            Written::Done => {
-                trace.price = failure.charge.cost;
-                if let Some(ceiling) = &self.ceiling {
-                    ceiling.pay(failure.charge.cost, now.earliest());
-                }
-                Ok(())
-            }
+        // Before it is written, as all who come after it must know of it.
+        if let Some(ceiling) = &self.ceiling {
+            ceiling.pay(failure.charge.cost, now.earliest());
+        }
+        let owing = self.owed.while_written(token.key().budget(), &failure);
+        trace.price = failure.charge.cost;
+        let written = self.store.write(token.key(), Change::Fail(failure)).await;
+        owing.answered();
+        if !matches!(written, Ok(Written::Done)) {
+            trace.price = Odds::ZERO;
+        }
+        match written? {
+            Written::Done => Ok(()),
             Written::Missing | Written::Refused => Err(Reason::NotEnrolled),
         }
     }

@@ -10,6 +10,7 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+mod abandoned;
 mod administer;
 mod faults;
 mod guesses;

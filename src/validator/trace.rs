@@ -3,9 +3,38 @@
 use crate::event::{Outcome, SecurityEvent, printable};
 use crate::otp::{TimeStep, Totp};
 use crate::time::TimeInterval;
-use crate::token::{Odds, TokenId};
+use crate::token::{Odds, Token, TokenId};
 
 use super::{Attempt, Inner};
+
+/// An attempt that isn't answered yet. Where its caller gives it up, that is told all the same: it may have been paid for.
+pub(super) struct Open<'a> {
+    inner: &'a Inner,
+    pub(super) trace: Trace,
+    token: Option<TokenId>,
+    answered: bool,
+}
+
+impl<'a> Open<'a> {
+    pub(super) fn new(inner: &'a Inner, attempt: &Attempt, token: Option<&Token>) -> Self {
+        let token = token.map(|token| token.id().clone());
+        Self { inner, trace: Trace::of(attempt), token, answered: false }
+    }
+
+    /// There is an answer, of which this tells.
+    pub(super) fn close(mut self) -> (Trace, Option<TokenId>) {
+        self.answered = true;
+        (std::mem::take(&mut self.trace), self.token.take())
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        if !self.answered {
+            std::mem::take(&mut self.trace).end(self.inner, Outcome::Abandoned, self.token.take(), None);
+        }
+    }
+}
 
 #[derive(Default)]
 pub(super) struct Trace {
