@@ -104,6 +104,18 @@ impl Window {
         Ok(Self { ranges, runs, learned: grid.span(centres.explained, first), learned_left_out })
     }
 
+    /// Whether such a window looks for the learned centre wherever in a step the time is.
+    pub(crate) fn fits_anywhere(
+        policy: &WindowPolicy,
+        period: Duration,
+        now: &TimeInterval,
+        drift: &Drift,
+        codes: u8,
+    ) -> bool {
+        check_clock(policy, period, now)
+            .is_ok_and(|period| Centres::of(policy, now, drift, codes).fit_anywhere(policy, period, codes))
+    }
+
     /// The window of an enrolment: nothing is known about the token's clock yet, so it may be off by what the
     /// number of codes pays for: ±30 s with one, ±10 min with two, ±1 h with three, and never more than the
     /// policy's `max_drift`.

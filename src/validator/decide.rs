@@ -301,11 +301,20 @@ impl Case<'_> {
         .map_err(Reason::from_window)
     }
 
-    /// Why one code isn't looked for; where the clock is good enough for two, that says so.
+    /// Why one code isn't looked for; where the clock is good enough for two, now and in a moment, that says so.
     fn or_two(&self, reason: Reason, codes: u8) -> Reason {
         match reason {
             Reason::ClockUntrusted(ClockFault::TooUncertain(error))
-                if codes <= 1 && self.window(2).is_ok() && self.afford(&self.budget, 2).is_ok() =>
+                if codes <= 1
+                    && Window::fits_anywhere(
+                        self.policy.window(),
+                        self.period,
+                        &self.now,
+                        &self.drift,
+                        2,
+                    )
+                    && self.window(2).is_ok()
+                    && self.afford(&self.budget, 2).is_ok() =>
             {
                 Reason::ClockUntrusted(ClockFault::TooUncertainForOne(error))
             }

@@ -438,3 +438,36 @@ fn fewer_codes_than_were_admitted_fit_nowhere() {
     let found = admission.look(&totp(), (&code(0)).into());
     assert!(matches!(judge(&admission, &found), Decision::Wrong { .. }));
 }
+
+/// Whoever is asked for two codes because of the clock gets in with them, however long it takes to wait for them.
+#[test]
+fn two_codes_that_a_poor_clock_asks_for_are_looked_at_in_a_moment_too() {
+    let (policies, mut asked) = ([Policy::default(), Policy::strict(), Policy::nist()], 0);
+    for (policy, ahead) in
+        policies.iter().flat_map(|policy| (-300..300).step_by(9).map(move |ahead| (policy, ahead)))
+    {
+        let off =
+            |variance| Drift::from_parts(SignedDuration::from_secs(ahead), variance, now().midpoint(), None);
+        for (variance, half_width) in
+            [(1, 5), (9, 12), (4, 25), (16, 5), (36, 5), (64, 5), (144, 5), (400, 5)]
+        {
+            let standing = with_drift(off(variance * 1_000_000_000_000), state(None));
+            let admit = |second: i64, codes| {
+                let middle = Timestamp::from_unix_seconds(NOON + 10 + second).unwrap();
+                let now = TimeInterval::around(middle, Duration::from_secs(half_width));
+                admit(&standing, policy, &totp(), &now, Purpose::LogIn, codes).map(drop)
+            };
+            for second in 0..30 {
+                if matches!(admit(second, 1), Err(Reason::ClockUntrusted(ClockFault::TooUncertainForOne(_))))
+                {
+                    asked += 1;
+                    for later in second..second + 30 {
+                        let looked = admit(later, 2);
+                        assert!(looked.is_ok(), "{ahead} s ± {half_width} s, {variance}: {looked:?}");
+                    }
+                }
+            }
+        }
+    }
+    assert!(asked > 100, "{asked}");
+}
