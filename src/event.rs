@@ -41,7 +41,7 @@
 //! | `locked` | WARN | too many failures in a row: nothing is accepted until an administrator resets the token | **alert**: an administrator has to see who failed so often |
 //! | `ceiling_reached` | WARN | all tokens together were guessed at so often that everybody has to show two codes | **alert**: an attack on all tokens is going on |
 //! | `too_early_to_resynchronise` | WARN | a token was resynchronised, or the store restored, a short time before | **ignore**; count by token |
-//! | `busy` | WARN | too many attempts on this token at once | **count** by token and by client; alert on one token for minutes: it is flooded |
+//! | `busy` | WARN | too many attempts on this token at once, or it was reset, renewed or enrolled anew meanwhile | **count** by token and by client; alert on one token for minutes: it is flooded |
 //! | `abandoned` | WARN | nobody waited for the answer any more: the client went away, or the service has less patience than its store. `price_e18` is what was being paid, and counts as owed until it must have been written | **count** by token and by client; alert on one token or client for minutes: it is flooded with attempts that are broken off |
 //! | `unknown_token` | WARN | an attempt without a token | **count** by client; alert on many from one client: it tries names |
 //! | `enrolment_refused` | WARN | an enrolment's codes didn't fit, or the token has a state already | **ignore**; count by client |

@@ -56,6 +56,17 @@ impl Inner {
         }
         let turn = self.turns.queue(from.key().budget(), attempt.client()).ok_or(Reason::Busy)?;
         turn.come().await?;
+        let ended = self.renew_in_turn(from, to, attempt, trace).await;
+        turn.end(ended)
+    }
+
+    async fn renew_in_turn(
+        &self,
+        from: &Token,
+        to: &Token,
+        attempt: &Attempt,
+        trace: &mut Trace,
+    ) -> Result<(TimeStep, Drift), Refusal> {
         let loaded = self.load(from.key(), trace).await?;
         let Some(standing) = self.standing(from, &loaded) else { return Err(Reason::NotEnrolled.into()) };
         let seen = loaded.seen();
@@ -80,12 +91,11 @@ impl Inner {
                     return Ok((step, drift));
                 }
                 // Somebody was faster, or it was this very write whose answer was lost.
-                let kept = self.load_again(from, seen, trace).await?.token;
-                if kept.is_some_and(|kept| (kept.epoch, kept.nonce) == (state.epoch, state.nonce)) {
-                    Ok((step, drift))
-                } else {
-                    Err(Reason::Replay.into())
+                let kept = self.load_again(from, seen, trace).await?.token.ok_or(Reason::NotEnrolled)?;
+                if (kept.epoch, kept.nonce) == (state.epoch, state.nonce) {
+                    return Ok((step, drift));
                 }
+                Err(if kept.epoch == old.epoch { Reason::Replay } else { Reason::Busy }.into())
             }
             Decision::Replay { advice } => Err(Refusal { reason: Reason::Replay, advice }),
             Decision::Wrong { failure, advice } => {

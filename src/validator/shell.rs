@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::event::SecurityEvent;
 use crate::otp::{TimeStep, Totp};
-use crate::store::{Acceptance, Change, Failure, Loaded, Replaced, Row, Seen, StoreError, Written};
+use crate::store::{Acceptance, Change, Failure, Loaded, Replaced, Row, Seen, Written};
 use crate::time::os::OsClock;
 use crate::time::{LocalClock, SignedDuration, TimeInterval, Timestamp};
 use crate::token::{Drift, Odds, Token, TokenId, TokenKey, TokenState};
@@ -30,10 +30,7 @@ impl Inner {
         let turn = self.turns.queue(token.key().budget(), attempt.client()).ok_or(Reason::Busy)?;
         turn.come().await?;
         let ended = self.attempt_in_turn(&turn, token, attempt, purpose, trace).await;
-        if let Err(Refusal { reason: Reason::StoreFailed(StoreError::TimedOut { .. }), .. }) = &ended {
-            turn.send_others_away();
-        }
-        ended
+        turn.end(ended)
     }
 
     async fn attempt_in_turn(
@@ -114,8 +111,12 @@ impl Inner {
                 && state.watermark >= Some(acceptance.step)
         };
         let row = self.load_again(token, acceptance.seen, trace).await?;
-        if row.token.is_some_and(own) {
+        let state = row.token.ok_or(Reason::NotEnrolled)?;
+        if own(state) {
             return Ok(());
+        }
+        if state.epoch != acceptance.epoch {
+            return Err(Reason::Busy);
         }
         match row.budget {
             Some(budget) if budget.failures() >= acceptance.failure_limit => {
@@ -213,6 +214,18 @@ impl Inner {
         if let Some(turn) = &turn {
             turn.come().await?;
         }
+        let ended = self.attempt_on_stand_in(attempt, trace).await;
+        match turn {
+            Some(turn) => turn.end(ended),
+            None => ended,
+        }
+    }
+
+    async fn attempt_on_stand_in(
+        &self,
+        attempt: &Attempt,
+        trace: &mut Trace,
+    ) -> Result<(TimeStep, Drift), Refusal> {
         let stand_in = self.stand_ins.of_client(attempt.client());
         let not_before = self.load(stand_in, trace).await?.not_before;
         self.feign(stand_in, self.stand_ins.totp(), attempt, not_before, trace).await?;

@@ -17,6 +17,7 @@ mod guesses;
 mod health;
 mod imported;
 mod laws;
+mod meanwhile;
 mod renew;
 mod resynchronise;
 mod steam;

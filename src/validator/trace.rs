@@ -58,14 +58,16 @@ impl Trace {
         token: Option<TokenId>,
         matched: Option<(TimeStep, &Totp)>,
     ) -> Vec<SecurityEvent> {
+        // Where nothing had to be known of the time, a log wants to know it all the same.
+        let now = self.now.or_else(|| inner.time.now().ok());
         let mut event = SecurityEvent::new(outcome, token, inner.time.system_clock());
         event.client = self.client;
         event.codes = self.codes;
         event.window_width = self.width;
         event.price = self.price;
         event.price_total_e15 = inner.counters.count(outcome, self.price);
-        event.true_time = self.now.map(|now| now.midpoint());
-        event.half_width = self.now.map(|now| now.half_width());
+        event.true_time = now.map(|now| now.midpoint());
+        event.half_width = now.map(|now| now.half_width());
         event.step_offset = matched.zip(event.true_time).and_then(|((matched, totp), time)| {
             // Steps are never negative: their difference fits.
             Some(matched.get() - totp.step_at(time)?.get())

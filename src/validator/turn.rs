@@ -7,14 +7,17 @@
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::hash::{BuildHasher, RandomState};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::PoisonError;
 use std::task::{Poll, Waker};
 
+use crate::store::StoreError;
 use crate::sync::{Mutex, MutexGuard};
 use crate::time::RawInstant;
 use crate::token::TokenId;
 
 use super::Reason;
+use super::shell::Refusal;
 
 /// How many attempts may wait for one token besides the one that has its turn. A person has one or two under way; these are so many that
 /// it takes a flood from more than a hundred places at once to keep its owner out. It would not hold more connections open than that.
@@ -118,7 +121,7 @@ impl Turn<'_> {
     ///
     /// # Errors
     ///
-    /// [`Reason::Busy`] where those who wait were [sent away](Self::send_others_away).
+    /// [`Reason::Busy`] where those who wait were sent away by [`end`](Self::end).
     pub(super) async fn come(&self) -> Result<(), Reason> {
         if self.front {
             return Ok(());
@@ -145,17 +148,22 @@ impl Turn<'_> {
         .await
     }
 
-    /// Sends those away who wait behind this one: where its store has kept it waiting in vain, it would keep each of them waiting as long, one
-    /// after the other.
-    pub(super) fn send_others_away(&self) {
+    /// Lets the next one in. Where the store has kept this one waiting in vain, those who wait behind it are sent away: each of them would
+    /// wait as long, one after the other.
+    pub(super) fn end<T>(self, ended: Result<T, Refusal>) -> Result<T, Refusal> {
+        if let Err(Refusal { reason: Reason::StoreFailed(StoreError::TimedOut { .. }), .. }) = &ended {
+            self.send_others_away();
+        }
+        ended
+    }
+
+    fn send_others_away(&self) {
         let waiting = {
             let mut queues = self.turns.queues(self.token);
             let queue = queues.under_way.iter_mut().find(|queue| queue.front.number == self.number);
             queue.map(|queue| std::mem::take(&mut queue.waiting)).unwrap_or_default()
         };
-        for waker in waiting.into_iter().filter_map(|place| place.waker) {
-            waker.wake();
-        }
+        waiting.into_iter().filter_map(|place| place.waker).for_each(wake);
     }
 
     /// Eight bytes that no other write of this token has, for the one write of this turn: a hash, under the validator's own random
@@ -189,9 +197,14 @@ impl Drop for Turn<'_> {
         drop(queues);
         // Outside of the lock: a waker may run the woken future on this thread.
         if let Some(waker) = next {
-            waker.wake();
+            wake(waker);
         }
     }
+}
+
+/// One that panics does so for itself: this attempt has its answer, and others wait to be woken.
+fn wake(waker: Waker) {
+    let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
 }
 
 #[cfg(test)]
@@ -346,6 +359,29 @@ mod tests {
         fifth.send_others_away();
         drop(fourth);
         block_on(fifth.come()).unwrap();
+    }
+
+    #[test]
+    fn a_waker_that_panics_keeps_nobody_from_being_woken() {
+        struct Broken;
+        impl Wake for Broken {
+            fn wake(self: Arc<Self>) {
+                panic!("as if a runtime had a mistake in it");
+            }
+        }
+        let broken = || Waker::from(Arc::new(Broken));
+        let (turns, a) = (Turns::new(), id("a"));
+        let [first, second, third] = [(); 3].map(|()| turns.queue(&a, None).unwrap());
+        let (woken, waker) = waker();
+        for (turn, waker) in [(&second, broken()), (&third, waker)] {
+            assert!(Box::pin(turn.come()).as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        }
+        first.send_others_away();
+        assert_eq!(woken.0.load(Ordering::SeqCst), 1);
+        let fourth = turns.queue(&a, None).unwrap();
+        assert!(Box::pin(fourth.come()).as_mut().poll(&mut Context::from_waker(&broken())).is_pending());
+        drop(first);
+        block_on(fourth.come()).unwrap();
     }
 
     #[test]

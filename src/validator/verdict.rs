@@ -194,8 +194,8 @@ pub enum Reason {
         "the store was restored, or another node of it took over: codes that could have been used by now are dead"
     )]
     StoreReplaced,
-    /// Too many attempts on this token at once.
-    #[error("too many attempts on this token at once: try again when they are through")]
+    /// Too many attempts on this token at once. Or it was reset, renewed or enrolled anew while this one was judged.
+    #[error("too many attempts on this token at once, or it was changed meanwhile: try again")]
     Busy,
     /// The store failed. The attempt may have been paid for; nothing was accepted that a later verdict doesn't know of.
     #[error(transparent)]

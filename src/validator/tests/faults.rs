@@ -57,6 +57,15 @@ impl Scripted {
         self.set(Op::Load, Fault::Slow);
     }
 
+    pub(super) fn slow_acceptances(&self) {
+        self.set(Op::Accept, Fault::Slow);
+        self.set(Op::Renew, Fault::Slow);
+    }
+
+    pub(super) fn time_out_loads(&self) {
+        self.set(Op::Load, Fault::TimesOut);
+    }
+
     pub(super) fn fail_loads(&self) {
         self.set(Op::Load, Fault::Fails);
     }
