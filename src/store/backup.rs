@@ -288,13 +288,17 @@ pub fn read(input: &mut dyn BufRead) -> Result<Backup, BackupError> {
                 return Err(flaw(LineError::Schema { got: schema }));
             }
             not_before = not_before_ns.map(Timestamp::from_unix_nanos);
-        } else if let Ok(Last { tokens, .. }) = serde_json::from_str(&text) {
+        } else if let Ok(Last { tokens, end: true }) = serde_json::from_str(&text) {
             if tokens != records.len() {
                 return Err(flaw(LineError::Count { said: tokens, found: records.len() }));
             }
             ended = true;
         } else {
-            let record = read_line(&text).map_err(flaw)?;
+            let record = match read_line(&text) {
+                // What ends in the middle of a line was cut there.
+                Err(_) if !text.ends_with('\n') => return Err(BackupError::CutOff { lines: line - 1 }),
+                record => record.map_err(flaw)?,
+            };
             if !names.insert(record.key.clone()) {
                 return Err(flaw(LineError::Twice { token: record.key.token().clone() }));
             }

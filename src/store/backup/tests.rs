@@ -249,7 +249,11 @@ fn each_flaw_is_named_with_its_line() {
         assert_eq!(at, line, "{said}");
         assert!(said.contains(says), "{said}");
     }
-    for cut in [String::new(), lines[..4].join("\n")] {
-        assert!(matches!(imported(&cut), Err(BackupError::CutOff { .. })));
+    let in_the_last_line = text.trim_end().trim_end_matches("}").to_owned();
+    for cut in [String::new(), lines[..4].join("\n"), in_the_last_line, text[..text.len() / 2].to_owned()] {
+        let error = imported(&cut).unwrap_err();
+        assert!(matches!(error, BackupError::CutOff { .. }), "{error}");
     }
+    let no_end = with(4, "{\"end\":false,\"tokens\":3}");
+    assert!(matches!(imported(&no_end), Err(BackupError::Line { line: 5, .. })));
 }
