@@ -3,7 +3,7 @@
 //! An attempt that fails pays the chance with which it would have succeeded by luck. Prices are added up
 //! whatever the order of attempts, so the sum of all that a bucket ever pays out bounds the chance of a
 //! break-in (union bound): its capacity, and its refill times the time that passes. With the numbers here
-//! that is 0.92 % for a year of attack without pause on one token. It holds because what the buckets tell is worth nothing:
+//! that is 0.93 % for a year of attack without pause on one token, with what pairs may owe. It holds because what the buckets tell is worth nothing:
 //! a failure of which some codes were right [burns](crate::store::Failure::burn) them in the write that takes its price.
 //!
 //! Odds are integers in units of 2⁻⁶⁴ and always rounded up: a price may be too high by a unit, never too low.

@@ -79,11 +79,11 @@ fn live(dice: &mut Dice, population: &Population, gate: &mut impl Gate, crowd: &
     let mut refused = 0;
     let mut counted = 0;
     for login in 0..population.logins {
-        if login == population.repaired_at && login > 0 {
-            person = Person::RIGHT;
+        if login == population.since {
+            person = person.meet(population.happened);
         }
         time += dice.exponential(population.gap);
-        let count = login >= population.repaired_at;
+        let count = login >= population.since;
         let (mut from, mut codes, mut inside) = (time, 1, false);
         for attempt in 0..TRIES {
             let (submitted, step) = person.show(dice, from, codes);

@@ -18,21 +18,49 @@ pub(crate) struct Population {
     /// Between two logins, on average, in seconds.
     pub(crate) gap: f64,
     pub(crate) logins: u32,
-    /// At this login, all tokens' clocks have been set right since the one before, and figures are counted from here on.
-    pub(crate) repaired_at: u32,
+    /// At this login something has happened since the one before, and figures are counted from here on.
+    pub(crate) since: u32,
+    pub(crate) happened: Happened,
+}
+
+/// What happens to all tokens of a population.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Happened {
+    Nothing,
+    /// Their clocks were set right.
+    SetRight,
+    /// The validator's clock went wrong by so many seconds, and nobody measures it: all tokens are off by as much the other way.
+    ValidatorWrongBy(f64),
 }
 
 impl Population {
     /// What a service for everybody sees.
-    pub(crate) const MIXED: Self =
-        Self { phones: 0.80, set_by_hand: 0.12, gap: 3.0 * DAY, logins: 20, repaired_at: 0 };
+    pub(crate) const MIXED: Self = Self {
+        phones: 0.80,
+        set_by_hand: 0.12,
+        gap: 3.0 * DAY,
+        logins: 20,
+        since: 0,
+        happened: Happened::Nothing,
+    };
     /// Administrators: phones that set their own clock, every day.
     pub(crate) const ADMINISTRATORS: Self = Self { phones: 1.0, set_by_hand: 0.0, gap: DAY, ..Self::MIXED };
     /// Hardware tokens out of a drawer, every four weeks.
     pub(crate) const DRAWER: Self = Self { phones: 0.0, set_by_hand: 0.0, gap: 28.0 * DAY, ..Self::MIXED };
     /// Phones that were set by hand, at the first login after they were set right.
-    pub(crate) const REPAIRED: Self =
-        Self { phones: 0.0, set_by_hand: 1.0, logins: 11, repaired_at: 10, ..Self::MIXED };
+    pub(crate) const REPAIRED: Self = Self {
+        phones: 0.0,
+        set_by_hand: 1.0,
+        logins: 11,
+        since: 10,
+        happened: Happened::SetRight,
+        ..Self::MIXED
+    };
+
+    /// A service for everybody whose clock goes wrong, halfway through, without a monitor.
+    pub(crate) const fn validator_wrong_by(seconds: f64) -> Self {
+        Self { since: 10, happened: Happened::ValidatorWrongBy(seconds), ..Self::MIXED }
+    }
 }
 
 /// A token's clock, and who uses it. Times are seconds since the study began.
@@ -56,6 +84,14 @@ impl Person {
         } else {
             let (age, rate) = (dice.uniform(0.0, 4.0) * YEAR, 3e-6 * dice.normal());
             Self { ahead: rate * age, rate, jitter: 0.0 }
+        }
+    }
+
+    pub(crate) fn meet(self, happened: Happened) -> Self {
+        match happened {
+            Happened::Nothing => self,
+            Happened::SetRight => Self::RIGHT,
+            Happened::ValidatorWrongBy(seconds) => Self { ahead: self.ahead - seconds, ..self },
         }
     }
 
