@@ -96,7 +96,7 @@ impl Validator {
     /// change of stores, before the first login.
     ///
     /// For every token, codes that could have been used by now are refused, those within reach of one
-    /// resynchronisation since the rows were saved included: nobody gets in for about six minutes. (A token that was moved twice since then, or enrolled anew under the
+    /// resynchronisation since the rows were saved included: nobody gets in for about six minutes, nor a token whose clock is behind for as much longer. (A token that was moved twice since then, or enrolled anew under the
     /// same id with a clock that is further off, may have used codes that lie further ahead: those work once more at their time.) Nothing is resynchronised until all that could
     /// have been used has come out of reach; and as budgets may have forgotten what was paid, all count as nearly empty.
     ///

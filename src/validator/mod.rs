@@ -116,8 +116,13 @@ impl Validator {
     /// Attempts on one token take turns, in the order of arrival. Where the store doesn't answer one of them by its deadline, all that wait
     /// behind it end as [`Reason::Busy`]. Who has less patience drops the future: that gives its place back.
     ///
+    /// **Poll it to its end, or drop it.** One that is kept and not polled keeps its turn, and nobody else gets in with that token in this process: so don't
+    /// wait for a second attempt on a token in the task that has a first one under way and doesn't poll it, as a loop over `buffer_unordered` does whose
+    /// body waits, or the other arm of a `select!`.
+    ///
     /// An accepted code stays used even where its verdict never arrives, because the future was dropped or the process died
-    /// after the write: its user needs the next code then.
+    /// after the write: its user needs the next code then. What a dropped attempt owes counts all the same, and it is told as
+    /// [`Outcome::Abandoned`].
     pub async fn validate(&self, token: Option<&Token>, attempt: &Attempt) -> Verdict {
         let inner = &*self.inner;
         let mut open = Open::new(inner, attempt, token);
