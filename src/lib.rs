@@ -47,7 +47,7 @@
 //!
 //! # Getting started
 //!
-//! - to log users in: [`validator`], and `examples/login.rs`, thirty lines to paste into a service;
+//! - to log users in: [`validator`], and `examples/login.rs`, forty lines to paste into a service;
 //! - to know the time and its error: [`monitor`], or one round by hand with [`ntp::measure`];
 //! - to look at a host from the command line: the binary `skew-check`.
 //!
@@ -60,7 +60,7 @@
 //!
 //! | feature | default | what it adds | turn it off |
 //! | --- | --- | --- | --- |
-//! | `ntp` | yes | [`ntp`], [`monitor`] and [`fleet`]: the only code that opens sockets | where the time comes from elsewhere |
+//! | `ntp` | yes | [`ntp`], [`monitor`] and [`fleet`]: without features of stores and `watch`, the only code that opens sockets | where the time comes from elsewhere |
 //! | `embedded` | no | [`store::EmbeddedStore`]: states in one file of this machine | where another store is used |
 //! | `postgres` | no | `store::postgres`: states in PostgreSQL, for several nodes | where another store is used |
 //! | `inventory` | no | `fleet::InventoryBuilder::toml`: inventories as files | where hosts are listed by code |

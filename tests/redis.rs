@@ -792,7 +792,7 @@ fn expected(error: &StoreError) -> u64 {
 
 // --- How it is kept ------------------------------------------------------------------------------------------------
 
-/// `SKEWGATE_TOKENS=100000 ./tests/run bytes_a_token -- --nocapture` prints what README says.
+/// `SKEWGATE_TOKENS=100000 ./tests/run bytes_a_token -- --nocapture` prints what RESULTS.md says.
 #[test]
 #[ignore = "needs redis-server: ./tests/run"]
 fn a_token_takes_fewer_than_160_bytes_a_token_and_never_expires() {

@@ -27,8 +27,8 @@
 //! | each token | `token`, `budget` (the name of its guess budget, where that is another), `epoch`, `watermark` (a time step), `mean_ns`, `variance_us2`, `updated_ns`, `outlier_ns` (its clock's drift), `blind_full_at_ns`, `partial_full_at_ns`, `failures` (the budget) |
 //! | last | `{"end":true,"tokens":2}`: without it, the file was cut off and nothing is imported |
 //!
-//! Times are nanoseconds since the Unix epoch. A budget on which no token is any more isn't in it; whoever is enrolled on that again begins with a
-//! nearly empty one, as everybody does after an import.
+//! Times are nanoseconds since the Unix epoch. A budget on which no token is any more isn't in it; whoever is enrolled on that again begins with one
+//! that is about half full, as everybody does after an import.
 //!
 //! # The drill
 //!
@@ -39,8 +39,8 @@
 //! 4. [`import`], before the first login. It says how many tokens came back.
 //! 5. Start the service. For about six minutes nobody gets in; who was enrolled since the backup is unknown and enrols again; a
 //!    resynchronisation has to wait until all that could have been used is out of reach.
-//! 6. Try it before it is needed: export, log in, import into an empty store. The code of that login, and those of the next six
-//!    minutes, must be refused, and a later one let in. Every store of this crate is put to that test.
+//! 6. Try it before it is needed: export, log in, import into an empty store. The code of that login, and those of the next five
+//!    minutes, must be refused; after seven one is let in. Every store of this crate is put to that test.
 //!
 //! A store may come back by other means: the embedded store's file or Redis's files from a copy, a virtual machine's disk from a snapshot. Then put them
 //! in their place while every node is stopped, and call [`Validator::restored`](crate::validator::Validator::restored) before the first login.

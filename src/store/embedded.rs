@@ -15,8 +15,8 @@
 //! Opening it reads it whole and verifies every page's checksum, some tenths of a second for a million tokens: what is damaged is
 //! [`OpenError::Corrupt`]. A token takes about 150 bytes of the disk with an id of 16, and 110 once the store is closed. While it
 //! is open there are a few megabytes beside that, however few tokens there are; and the file's length may be twice as much: it grows ahead, without using the space.
-//! What was written last is in memory too, at some 200 bytes a change: 8,192 changes, or one for every eight tokens, but no more than 65,536; and up to twice
-//! that while the rows are brought up to date.
+//! Recent changes are kept in memory too, at some 200 bytes each: one for every eight tokens, but at least 8,192 and at most 65,536; up to twice
+//! as many while the rows are brought up to date.
 //!
 //! After a failed write (the disk is full, or broken) it isn't known what the disk holds, and every operation fails until the
 //! store is opened again.

@@ -113,7 +113,7 @@ pub trait StateStore: Send + Sync {
     /// [`StoreError`] where it isn't known whether that has happened.
     fn set_not_before(&self, moment: Timestamp) -> StoreFuture<'_, ()>;
 
-    /// False where all is forgotten when the process ends. Budgets start nearly empty there, so that a restart is no
+    /// False where all is forgotten when the process ends. Budgets start about half full there, so that a restart is no
     /// refill.
     fn survives_restart(&self) -> bool;
 }

@@ -227,7 +227,7 @@ impl Budget {
     /// Where a store forgets on restart, a full bucket for whoever enrols again would make every restart a
     /// refill.
     #[must_use]
-    pub fn nearly_empty(now: Timestamp) -> Self {
+    pub fn half_full(now: Timestamp) -> Self {
         let mistake = Odds::of_guess(u64::from(MAX_STEPS), SIX_DIGITS, 1);
         let full_at = |bucket: Bucket| {
             let held = 2 * bucket.time_to_refill(mistake) + bucket.time_to_refill(bucket.reserve(1));

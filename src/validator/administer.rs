@@ -56,12 +56,11 @@ impl Validator {
     /// Gives a token, and all that share its budget, the whole budget back and ends its row of failures; a watermark that lies ahead of the present window is set
     /// down to its top, never lower: what could be used by now stays used.
     ///
-    /// Never while the time may be wrong: under a clock that lies *behind*, what is set down to its present is used up to a time that has
-    /// passed, and codes that were used since come back as that clock goes on. The same where time was known much less well when the
-    /// newest code was accepted than it is now: what was used above the present window's top comes back for as long.
+    /// Not while the time may be wrong: if it lies *behind*, the watermark is set down to a time that has passed, and codes that were used since then are
+    /// accepted once more. The same happens where time was known much less well when the newest code was accepted than it is now.
     ///
-    /// After a restore neither is given back at once: what is dead for all tokens stays dead, for about six minutes, and for a day and a half the budget is
-    /// no fuller than a restore has left it.
+    /// After a restore neither is given back at once: what is dead for all tokens stays dead, for about six minutes, and for 18 hours (single codes; pairs a little
+    /// more than a day) the budget is no fuller than a restore has left it.
     ///
     /// For an account that is locked, or that is throttled and whose owner is known to ask; and for a token that was used at a time
     /// of the future. What guessers may try counts from nothing again: each reset is worth a day and a half of guessing.
@@ -98,7 +97,7 @@ impl Validator {
     /// For every token, codes that could have been used by now are refused, those within reach of one
     /// resynchronisation since the rows were saved included: nobody gets in for about six minutes, nor a token whose clock is behind for as much longer. (A token that was moved twice since then, or enrolled anew under the
     /// same id with a clock that is further off, may have used codes that lie further ahead: those work once more at their time.) Nothing is resynchronised until all that could
-    /// have been used has come out of reach; and as budgets may have forgotten what was paid, all count as nearly empty.
+    /// have been used has come out of reach; and as budgets may have forgotten what was paid, all count as about half full.
     ///
     /// Until when, is returned.
     ///

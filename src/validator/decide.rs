@@ -128,7 +128,7 @@ pub fn admit<'p>(
     }
     let (period, t0) = (totp.period(), totp.t0());
     // What was paid before a restore may be forgotten.
-    let restored = standing.not_before.map(Budget::nearly_empty);
+    let restored = standing.not_before.map(Budget::half_full);
     let case = Case {
         epoch: standing.token.epoch,
         drift: standing.token.drift,

@@ -120,12 +120,13 @@ impl Validator {
     ///
     /// Only at a moment when the service has authenticated its user otherwise: wrong codes cost nothing here.
     ///
-    /// Only for a secret that was never used: which of its codes were used at another system, or here before the store lost them, isn't known.
-    /// For others there is [`enrol_imported`](Self::enrol_imported). A token that was [removed](Self::remove) here left its budget, and
-    /// none of its codes is accepted that could have been used by now, unless its clock was more than 30 s ahead, and was set back since or
-    /// is shown to be less so by old codes; the same for a second token on one budget. Their users may have to wait for a minute or
-    /// two before the first login. Nor for a token that goes over to a budget that it shares: [imported](Self::enrol_imported) without a last used step, it
-    /// brings no used code along.
+    /// Which secrets it is for:
+    ///
+    /// - New ones. What a secret's codes were used for elsewhere, or here before the store lost them, isn't known.
+    /// - For one that is in use at another system, or goes over to a budget that it shares here, there is [`enrol_imported`](Self::enrol_imported).
+    /// - One that was [removed](Self::remove) here may be enrolled again: its budget was kept, and none of its codes is accepted that could have been used
+    ///   by now, so its user may have to wait for a minute or two. (Unless its clock was more than 30 s ahead, and was set back since, or old codes show it to be
+    ///   less so.) The same holds for a second token on one budget.
     ///
     /// # Errors
     ///
@@ -295,7 +296,7 @@ impl Inner {
         if self.store.survives_restart() {
             Budget::full(now.earliest())
         } else {
-            Budget::nearly_empty(now.earliest())
+            Budget::half_full(now.earliest())
         }
     }
 }

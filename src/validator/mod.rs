@@ -155,8 +155,8 @@ impl Validator {
     /// **Nobody is let in by it.** The codes are used; the next one logs in, which is looked for where these were. RFC 6238 §6 asks
     /// for an authentication besides: a password, a session, or somebody at the helpdesk who knows the user.
     ///
-    /// Wrong codes pay as they do at [`validate`](Self::validate). A token is moved at most once in eleven and a half minutes, and not
-    /// within that time after a login or an enrolment.
+    /// Wrong codes pay as they do at [`validate`](Self::validate). A token is moved at most once in eleven minutes, and not for about
+    /// that long after a login or an enrolment.
     ///
     /// # Errors
     ///

@@ -342,13 +342,13 @@ fn enrolment_learns_as_far_as_its_codes_pay_for() {
 }
 
 #[test]
-fn a_token_is_enrolled_once_and_starts_nearly_empty_where_the_store_forgets() {
+fn a_token_is_enrolled_once_and_starts_half_full_where_the_store_forgets() {
     let service = service();
     let before = service.state();
     assert!(matches!(block_on(service.gate.enrol(&token(), &one(0))), Err(EnrolError::AlreadyEnrolled)));
     assert_eq!(service.state(), before);
     let enrolled_at = at(NOON - 900).earliest();
-    assert_eq!(service.budget(), Budget::nearly_empty(enrolled_at));
+    assert_eq!(service.budget(), Budget::half_full(enrolled_at));
 }
 
 #[test]

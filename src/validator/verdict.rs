@@ -163,7 +163,7 @@ pub enum Reason {
          helps unless the store was restored"
     )]
     WatermarkAhead {
-        /// When a step above it comes into the window.
+        /// When the token shows a code above it. The window reaches there a little earlier.
         retry_after: Duration,
     },
     /// Too many failures in a row: the policy's limit. Nothing was compared.

@@ -65,9 +65,9 @@ fn a_full_budget_pays_four_of_the_dearest_single_codes() {
 }
 
 #[test]
-fn a_nearly_empty_budget_pays_two_and_then_takes_pairs() {
+fn a_budget_after_a_loss_pays_two_and_then_takes_pairs() {
     let pair = |unknown, bucket| Charge { bucket, cost: Odds::of_guess(7, G, unknown) };
-    let mut budget = Budget::nearly_empty(NOW);
+    let mut budget = Budget::half_full(NOW);
     for _ in 0..2 {
         assert!(budget.could_pay(single(7), 1, NOW));
         assert!(budget.could_pay(pair(1, Bucket::Partial), 2, NOW));

@@ -15,7 +15,7 @@ pub struct Standing {
     pub token: TokenState,
     /// What may still be guessed.
     pub budget: Budget,
-    /// Codes that could have been used until then are dead, and budgets were nearly empty then: the row may be older than
+    /// Codes that could have been used until then are dead, and budgets were about half full then: the row may be older than
     /// that. See [`Loaded::not_before`].
     pub not_before: Option<Timestamp>,
 }

@@ -131,7 +131,7 @@ pub(super) const PAGES: &[Page] = &[
         exit_status: &[
             ("0", "the code would be accepted"),
             ("1", "it would not"),
-            ("3", "unknown: the time isn't known, or wrong usage"),
+            ("3", "unknown: the time isn't known, or not well enough to tell, or wrong usage"),
         ],
         files: &[
             (
