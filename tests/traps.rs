@@ -5,11 +5,11 @@
 //! | --- | --- | --- |
 //! | two neighbouring steps have equal codes: the first match refuses a fresh one | Trilium#11448 | `validator`: `equal_adjacent_codes_are_accepted_as_the_newer_step`; `otp::matching`: `of_two_steps_with_one_code_the_newest_is_found` |
 //! | a drift that is kept as a fraction gets around the replay guard | multiOTP#261 | here: `no_fraction_of_a_drift_brings_a_used_code_back` |
-//! | used codes are forgotten before the window closes | Infisical#6112 | `validator`: `a_used_code_stays_used_for_as_long_as_any_window_could_reach_it` |
+//! | used codes are forgotten before the window closes | Infisical#6112 | `validator`: `a_used_code_stays_used_for_as_long_as_any_window_could_reach_it`, `no_step_is_accepted_twice_under_any_order_of_calls_and_times` |
 //! | the clock is set back, and used codes work again | NodeLite#46 | `validator`: `a_clock_that_is_set_back_brings_no_used_code_back`; `attackers_ntp`: `a_majority_behind_brings_no_used_code_back` |
 //! | what is compared is normalised, what is remembered isn't | CVE-2025-6014, CVE-2025-6015, CVE-2025-55003 | `validator`: `another_spelling_of_a_used_code_is_the_used_code` |
 //! | no single use | CVE-2025-43798, CVE-2026-33473 | `validator`: `a_right_code_is_accepted_once`, `no_step_is_accepted_twice_under_any_order_of_calls_and_times`, `many_threads_and_two_nodes_accept_one_code_once` |
-//! | the count of failures is rolled back with a failed transaction | CVE-2026-35597 | `validator`: `what_a_wrong_code_paid_stays_paid` |
+//! | the count of failures is rolled back with a failed transaction | CVE-2026-35597 | `validator`: `what_a_wrong_code_paid_stays_paid`; `postgres`: `nodes_accept_no_step_twice_and_lose_no_price` |
 //! | tries without limit, for three minutes each | AuthQuake (2024) | here: `an_hour_of_tries_is_no_more_than_a_few` |
 //! | a URI makes its reader panic | totp-rs 5.7 | `otp::uri`: `what_is_no_such_uri_is_refused`, `bad_escapes_and_bytes_are_refused`; fuzz target `uri` |
 //! | `period=0` divides by zero | totp-rs 5.7 | `otp::uri`: `a_period_of_zero_is_refused`; `otp::import::pskc`: `every_number_is_checked` |
