@@ -16,6 +16,8 @@ mod on_nodes;
 mod restores;
 #[path = "postgres/rows.rs"]
 mod rows;
+#[path = "postgres/shadows.rs"]
+mod shadows;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -131,6 +131,9 @@ impl PostgresBuilder {
     /// `RecyclingMethod::Custom("ROLLBACK".into())` of deadpool-postgres ends such transactions. Its sessions must be in READ COMMITTED, which is
     /// PostgreSQL's default, and had better have a `statement_timeout`, and `plan_cache_mode = force_generic_plan`: whichever rows a
     /// statement of this store is about, its plan is the same.
+    ///
+    /// Its `search_path` may have schemas in which others may make functions and operators: this store's statements name PostgreSQL's own. Not so if the path names
+    /// `pg_catalog` behind such a schema.
     #[must_use]
     pub fn over(self, pool: Pool) -> PostgresStore {
         let Self { schema, deadline, standbys, promotion, .. } = self;

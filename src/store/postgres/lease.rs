@@ -57,10 +57,10 @@ impl Drop for Lease {
 
 /// How long PostgreSQL itself may work on a statement: as long as it is waited for. Otherwise one that waits for a lock would go on,
 /// without anybody to hear its answer, and hold a connection of the server. And no plan is made anew: each statement names its rows by the
-/// primary key, whichever they are.
+/// primary key, whichever they are. Functions and operators are PostgreSQL's own, whatever others have made in the schemas of the role's search_path.
 pub(super) fn session_options(deadline: Duration) -> String {
     let millis = deadline.as_millis().max(1);
     format!(
-        "-c statement_timeout={millis} -c default_transaction_isolation=read\\ committed -c plan_cache_mode=force_generic_plan"
+        "-c statement_timeout={millis} -c default_transaction_isolation=read\\ committed -c plan_cache_mode=force_generic_plan -c search_path=pg_catalog"
     )
 }

@@ -45,6 +45,10 @@
 //! included; 168 to 172 with ids that are random, until the index is built anew; and about 200 in a table that logins change all the time, as
 //! PostgreSQL keeps old versions of rows until it has cleaned up. The role of a service needs
 //! no more than the rights that the migration names.
+//!
+//! Nobody else may have CREATE on the schema that holds the tables. Whoever has it on another one of the database, as everybody had on `public` before PostgreSQL 15,
+//! can make functions and operators there that sessions with this schema in their `search_path` run with their own rights. The store's sessions have
+//! `search_path=pg_catalog`, and its statements leave nothing to the path of a caller's pool either, unless that path names `pg_catalog` itself, and behind others.
 
 mod builder;
 mod columns;
@@ -138,13 +142,17 @@ impl PostgresStore {
         let transaction = client.transaction().await?;
         // Whoever comes second finds the tables. The key is "skewgate" in ASCII.
         transaction.batch_execute("SET LOCAL statement_timeout TO '30s'").await?;
-        transaction.execute("SELECT pg_advisory_xact_lock(8317704352364978277)", &[]).await?;
+        transaction.execute("SELECT pg_catalog.pg_advisory_xact_lock(8317704352364978277)", &[]).await?;
         let table = format!("{schema}.skewgate_token");
-        if transaction.query_one("SELECT to_regclass($1) IS NOT NULL", &[&table]).await?.try_get(0)? {
+        if transaction
+            .query_one("SELECT pg_catalog.to_regclass($1::text) IS NOT NULL", &[&table])
+            .await?
+            .try_get(0)?
+        {
             return Ok(false);
         }
         // Asked first: CREATE SCHEMA IF NOT EXISTS needs a right even where it does nothing.
-        let named = "SELECT FROM pg_namespace WHERE nspname = $1";
+        let named = "SELECT FROM pg_catalog.pg_namespace WHERE nspname = $1::name";
         let there = transaction.query_opt(named, &[&schema.as_str()]).await?.is_some();
         let create = if there { String::new() } else { format!("CREATE SCHEMA {schema};") };
         let script = format!("{create} SET LOCAL search_path TO {schema}; {MIGRATION}");

@@ -2,6 +2,12 @@
 //!
 //! Every write is one statement, which is its own transaction. PostgreSQL's default isolation is taken for granted (READ
 //! COMMITTED): an UPDATE that had to wait for another one looks at its condition and its row again.
+//!
+//! **Nothing here is looked up where others may write.** A pool of the caller's has the search_path of its role, and in databases made before
+//! PostgreSQL 15 everybody may create functions and operators in `public`. One that fits its operands better than PostgreSQL's own would be called with the
+//! service's rights, at each login (as in CVE-2018-1058). So functions are named with their schema; and operators, also those behind CASE … WHEN, nullif, IS
+//! NOT DISTINCT FROM and comparisons of rows, have operands of the very types that pg_catalog has them for: `pg_catalog` is searched first, and what fits exactly
+//! there ends the search. Every parameter says its type, since one that has none yet fits nothing exactly.
 
 use super::SchemaName;
 
@@ -55,7 +61,7 @@ const FAIL: Conditional = Conditional {
     token_if: "$7::bigint IS NOT NULL AND t.epoch = $8::bigint",
     budget: "blind_full_at = least(greatest(t.blind_full_at, $3::bigint), 9223372036854775807 - $4::bigint) + $4::bigint,
         partial_full_at = least(greatest(t.partial_full_at, $5::bigint), 9223372036854775807 - $6::bigint) + $6::bigint,
-        failures = least(t.failures + 1, 4294967295)",
+        failures = least(t.failures + 1::numeric, 4294967295::numeric)",
     budget_if: "true",
 };
 
@@ -63,13 +69,13 @@ const FAIL: Conditional = Conditional {
 /// its user in, $13 to $17 what was seen.
 const ACCEPT: Conditional = Conditional {
     holds: "tok.epoch = $9::bigint AND (tok.watermark IS NULL OR tok.watermark < $3::bigint)
-        AND bud.failures < $11::bigint",
+        AND bud.failures < $11::bigint::numeric",
     token:
         "watermark = $4::bigint, drift_mean = $5::bigint, drift_variance = $6::bigint,
         drift_updated = $7::bigint, drift_outlier = coalesce($8::bigint::numeric, 'NaN'), nonce = $10::bigint",
     token_if: "true",
     budget: "failures = CASE WHEN $12::boolean THEN 0 ELSE t.failures END",
-    budget_if: "$12::boolean AND found.failures <> 0",
+    budget_if: "$12::boolean AND found.failures <> 0::numeric",
 };
 
 /// $3 to $5 the budget.
@@ -97,23 +103,25 @@ const NO_TOKEN: &str =
 /// What a write was committed under: read by the statement itself, since a reload of the configuration may change it under an
 /// open connection. And where the log ends with what this write has logged until then: once the commit is answered, it is flushed up to there and
 /// further. How far it is flushed before the commit says nothing of this write.
-const COMMITTED: &str = "current_setting('synchronous_commit'), current_setting('fsync'),
-    current_setting('synchronous_standby_names'), pg_current_wal_insert_lsn()";
+const COMMITTED: &str =
+    "pg_catalog.current_setting('synchronous_commit'), pg_catalog.current_setting('fsync'),
+    pg_catalog.current_setting('synchronous_standby_names'), pg_catalog.pg_current_wal_insert_lsn()";
 
 /// Up to where the server has flushed its log. A standby wouldn't say.
-const FLUSHED: &str = "CASE WHEN NOT pg_is_in_recovery() THEN pg_current_wal_flush_lsn() END";
+const FLUSHED: &str =
+    "CASE WHEN NOT pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_current_wal_flush_lsn() END";
 
 /// Which server this is, on which timeline, when it was started, and from where it would replay its log; NULL on a standby. A connection that once reached
 /// a primary stays with it on its timeline, so this is found out once for each connection, and kept in a setting of the session.
-const SERVER: &str = "coalesce(nullif(current_setting('skewgate.server', true), ''),
-    CASE WHEN NOT pg_is_in_recovery() THEN set_config('skewgate.server', concat_ws('/',
-        (SELECT system_identifier FROM pg_control_system()),
-        ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::bigint,
-        (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::bigint,
-        (SELECT (redo_lsn - '0/0'::pg_lsn)::bigint FROM pg_control_checkpoint())), false) END)";
+const SERVER: &str = "coalesce(nullif(pg_catalog.current_setting('skewgate.server', true), ''),
+    CASE WHEN NOT pg_catalog.pg_is_in_recovery() THEN pg_catalog.set_config('skewgate.server', pg_catalog.concat_ws('/',
+        (SELECT system_identifier FROM pg_catalog.pg_control_system()),
+        ('x' || pg_catalog.left(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 8))::bit(32)::bigint,
+        (extract(epoch FROM pg_catalog.pg_postmaster_start_time()) * 1000000::numeric)::bigint,
+        (SELECT (redo_lsn - '0/0'::pg_lsn)::bigint FROM pg_catalog.pg_control_checkpoint())), false) END)";
 
 /// The same on a connection that has found it out; NULL on others.
-const SERVER_FOUND_OUT: &str = "nullif(current_setting('skewgate.server', true), '')";
+const SERVER_FOUND_OUT: &str = "nullif(pg_catalog.current_setting('skewgate.server', true), '')";
 
 const TOKEN_COLUMNS: &str =
     "t.epoch, t.watermark, t.nonce, t.drift_mean, t.drift_variance, t.drift_updated, t.drift_outlier::text";
@@ -123,7 +131,7 @@ const BUDGET_COLUMNS: &str = "b.blind_full_at, b.partial_full_at, b.failures::te
 impl Statements {
     pub(super) fn new(schema: &SchemaName) -> Self {
         let (tokens, store) = (format!("{schema}.skewgate_token"), format!("{schema}.skewgate_store"));
-        let file = format!("pg_relation_filepath('{tokens}'::regclass)");
+        let file = format!("pg_catalog.pg_relation_filepath('{tokens}'::regclass)");
         // Whether the row of the store was written here and is about these tables. Tokens that came before any was enrolled were restored.
         let intact = format!(
             "s.token_file = {file} AND s.written_by = s.xmin::text::bigint AND (s.enrolled OR NOT {})",
@@ -135,7 +143,7 @@ impl Statements {
             format!(
                 "EXISTS (SELECT FROM {store} s WHERE s.one AND s.not_before IS NOT DISTINCT FROM ${first}::bigint
                     AND s.system_identifier = ${}::bigint AND s.timeline = ${}::bigint
-                    AND starts_with({server}, ${}::text) AND pg_current_wal_flush_lsn() >= ${}::pg_lsn
+                    AND pg_catalog.starts_with({server}, ${}::text) AND pg_catalog.pg_current_wal_flush_lsn() >= ${}::pg_lsn
                     AND s.token_file = {file} AND s.written_by = s.xmin::text::bigint)",
                 first + 1,
                 first + 2,
@@ -151,32 +159,32 @@ impl Statements {
         Self {
             load_at_once: format!(
                 "SELECT {TOKEN_COLUMNS}, {}, s.not_before,
-                    {SERVER_FOUND_OUT}, s.system_identifier || '/' || s.timeline,
+                    {SERVER_FOUND_OUT}, s.system_identifier::text || '/' || s.timeline::text,
                     {intact}, {FLUSHED}
-                FROM {store} s LEFT JOIN {tokens} t ON t.id = $1 AND t.id = $2 AND t.budget = '' WHERE s.one",
+                FROM {store} s LEFT JOIN {tokens} t ON t.id = $1::text AND t.id = $2::text AND t.budget = '' WHERE s.one",
                 BUDGET_COLUMNS.replace("b.", "t.")
             ),
             load: format!(
                 "SELECT {TOKEN_COLUMNS}, {BUDGET_COLUMNS}, s.not_before,
-                    {SERVER}, s.system_identifier || '/' || s.timeline,
+                    {SERVER}, s.system_identifier::text || '/' || s.timeline::text,
                     {intact}, {FLUSHED}
                 FROM (SELECT) AS always
-                LEFT JOIN {tokens} t ON t.id = $1 AND t.budget = coalesce(nullif($2, $1), '')
-                LEFT JOIN {tokens} b ON b.id = $2 AND b.budget = ''
+                LEFT JOIN {tokens} t ON t.id = $1::text AND t.budget = coalesce(nullif($2::text, $1::text), '')
+                LEFT JOIN {tokens} b ON b.id = $2::text AND b.budget = ''
                 LEFT JOIN {store} s ON s.one"
             ),
             scan: format!(
                 "SELECT {TOKEN_COLUMNS}, {BUDGET_COLUMNS}, t.id, t.budget
                 FROM {tokens} t
                 LEFT JOIN {tokens} b ON b.id = CASE t.budget WHEN '' THEN t.id ELSE t.budget END AND b.budget = ''
-                WHERE (t.id, t.budget) >= ($1, $2) AND (t.epoch IS NOT NULL OR t.budget <> '')
+                WHERE (t.id, t.budget) >= ($1::text, $2::text) AND (t.epoch IS NOT NULL OR t.budget <> '')
                 ORDER BY t.id, t.budget LIMIT $3::bigint"
             ),
             set_not_before: format!(
                 "INSERT INTO {store} AS s
                     (not_before, system_identifier, timeline, token_file, written_by, enrolled)
-                SELECT $1::bigint, split_part(server, '/', 1)::bigint, split_part(server, '/', 2)::bigint,
-                    {file}, pg_current_xact_id()::xid::text::bigint, true
+                SELECT $1::bigint, pg_catalog.split_part(server, '/', 1)::bigint, pg_catalog.split_part(server, '/', 2)::bigint,
+                    {file}, pg_catalog.pg_current_xact_id()::xid::text::bigint, true
                 FROM (SELECT {SERVER}) AS now (server)
                 ON CONFLICT (one) DO UPDATE SET not_before = greatest(s.not_before, excluded.not_before),
                     system_identifier = excluded.system_identifier, timeline = excluded.timeline,
@@ -216,7 +224,7 @@ impl Conditional {
         let Self { token, budget, .. } = self;
         format!(
             "UPDATE {tokens} t SET {token}, {budget}
-            WHERE t.id = $1 AND t.id = $2 AND t.epoch IS NOT NULL AND t.budget = '' AND {holds} AND {also}"
+            WHERE t.id = $1::text AND t.id = $2::text AND t.epoch IS NOT NULL AND t.budget = '' AND {holds} AND {also}"
         )
     }
 
@@ -229,7 +237,7 @@ impl Conditional {
         format!(
             "WITH w AS ({update} RETURNING 1)
             SELECT CASE WHEN EXISTS (SELECT FROM w) THEN 0
-                WHEN EXISTS (SELECT FROM {tokens} t WHERE t.id = $1 AND t.epoch IS NOT NULL AND t.budget = '') THEN 1
+                WHEN EXISTS (SELECT FROM {tokens} t WHERE t.id = $1::text AND t.epoch IS NOT NULL AND t.budget = '') THEN 1
                 ELSE 2 END, {COMMITTED}"
         )
     }
@@ -241,14 +249,14 @@ impl Conditional {
         format!(
             "WITH locked AS MATERIALIZED (
                 SELECT budget, epoch, watermark, failures FROM {tokens}
-                WHERE (id = $1 AND budget = $2) OR (id = $2 AND budget = '') ORDER BY id, budget FOR UPDATE),
+                WHERE (id = $1::text AND budget = $2::text) OR (id = $2::text AND budget = '') ORDER BY id, budget FOR UPDATE),
             found AS MATERIALIZED (
                 SELECT ({holds} AND {also}) AS holds, bud.failures FROM locked tok, locked bud
-                WHERE tok.budget = $2 AND tok.epoch IS NOT NULL AND bud.budget = '' AND bud.failures IS NOT NULL),
+                WHERE tok.budget = $2::text AND tok.epoch IS NOT NULL AND bud.budget = '' AND bud.failures IS NOT NULL),
             w AS (UPDATE {tokens} t SET {token} FROM found
-                WHERE t.id = $1 AND t.budget = $2 AND found.holds AND {token_if}),
+                WHERE t.id = $1::text AND t.budget = $2::text AND found.holds AND {token_if}),
             b AS (UPDATE {tokens} t SET {budget} FROM found
-                WHERE t.id = $2 AND t.budget = '' AND found.holds AND {budget_if})
+                WHERE t.id = $2::text AND t.budget = '' AND found.holds AND {budget_if})
             SELECT CASE WHEN EXISTS (SELECT FROM found WHERE holds) THEN 0
                 WHEN EXISTS (SELECT FROM found) THEN 1 ELSE 2 END, {COMMITTED}"
         )
@@ -258,8 +266,8 @@ impl Conditional {
 /// What changes nothing about the budget, which must be there.
 fn on_token(action: &str, holds: &str, tokens: &str) -> String {
     let enrolled = format!(
-        "t.id = $1 AND t.budget = coalesce(nullif($2, $1), '') AND t.epoch IS NOT NULL
-            AND EXISTS (SELECT FROM {tokens} b WHERE b.id = $2 AND b.budget = '' AND b.failures IS NOT NULL)"
+        "t.id = $1::text AND t.budget = coalesce(nullif($2::text, $1::text), '') AND t.epoch IS NOT NULL
+            AND EXISTS (SELECT FROM {tokens} b WHERE b.id = $2::text AND b.budget = '' AND b.failures IS NOT NULL)"
     );
     format!(
         "WITH w AS ({action} WHERE {enrolled} AND {holds} RETURNING 1)
@@ -288,8 +296,8 @@ fn any_token(tokens: &str) -> String {
 /// find that out.
 fn first_enrolment(tokens: &str, store: &str) -> String {
     format!(
-        "first AS (UPDATE {store} s SET enrolled = true, written_by = pg_current_xact_id()::xid::text::bigint
-            WHERE s.one AND NOT s.enrolled AND $1 >= ' ' AND NOT {})",
+        "first AS (UPDATE {store} s SET enrolled = true, written_by = pg_catalog.pg_current_xact_id()::xid::text::bigint
+            WHERE s.one AND NOT s.enrolled AND $1::text >= ' ' AND NOT {})",
         any_token(tokens)
     )
 }
@@ -299,9 +307,9 @@ fn enrol_own(tokens: &str, store: &str) -> String {
     let first = first_enrolment(tokens, store);
     format!(
         "WITH {first}, w AS (
-            INSERT INTO {tokens} AS t (id, {TOKEN_NAMES}, {BUDGET_NAMES}) VALUES ($1, {NEW_TOKEN}, {NEW_BUDGET})
+            INSERT INTO {tokens} AS t (id, {TOKEN_NAMES}, {BUDGET_NAMES}) VALUES ($1::text, {NEW_TOKEN}, {NEW_BUDGET})
             ON CONFLICT (id, budget) DO UPDATE SET ({TOKEN_NAMES}) = ROW({NEW_TOKEN})
-            WHERE t.epoch IS NULL AND t.id = $2 RETURNING 1)
+            WHERE t.epoch IS NULL AND t.id = $2::text RETURNING 1)
         SELECT CASE WHEN EXISTS (SELECT FROM w) THEN 0 ELSE 1 END, {COMMITTED}"
     )
 }
@@ -310,11 +318,38 @@ fn enrol_shared(tokens: &str, store: &str) -> String {
     let first = first_enrolment(tokens, store);
     format!(
         "WITH {first}, w AS (
-            INSERT INTO {tokens} (id, budget, {TOKEN_NAMES}) VALUES ($1, $2, {NEW_TOKEN})
+            INSERT INTO {tokens} (id, budget, {TOKEN_NAMES}) VALUES ($1::text, $2::text, {NEW_TOKEN})
             ON CONFLICT (id, budget) DO NOTHING RETURNING 1),
         b AS (
-            INSERT INTO {tokens} (id, {BUDGET_NAMES}) SELECT $2, {NEW_BUDGET} FROM w
+            INSERT INTO {tokens} (id, {BUDGET_NAMES}) SELECT $2::text, {NEW_BUDGET} FROM w
             ON CONFLICT (id, budget) DO NOTHING)
         SELECT CASE WHEN EXISTS (SELECT FROM w) THEN 0 ELSE 1 END, {COMMITTED}"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What has a parenthesis behind it and is no function that is looked up: the language's own words, tables with their columns, and `Some` of
+    /// these statements' Debug.
+    const WORDS: &str = "AND AS AT BY CASE CHECK EXISTS FROM IN KEY MATERIALIZED NOT OR ROW SELECT SET THEN VALUES WHEN WHERE WITH
+        bit coalesce conflict extract greatest least now nullif numeric skewgate_store skewgate_token Some t";
+
+    #[test]
+    fn every_function_is_named_with_its_schema() {
+        let statements = format!("{:?}", Statements::new(&SchemaName::default())).replace("\\n", "\n");
+        let is_code =
+            |line: &&str| !["--", "COMMENT ON", "    '"].iter().any(|start| line.starts_with(start));
+        let migration = super::super::MIGRATION.lines().filter(is_code).collect::<Vec<_>>().join("\n");
+        let code = statements + &migration;
+        let is_part = |letter: char| letter.is_alphanumeric() || letter == '_' || letter == '.';
+        for (at, _) in code.match_indices('(') {
+            let before = code[..at].trim_end_matches(' ');
+            let name =
+                before.rsplit(|letter| !is_part(letter)).next().unwrap_or_default().trim_start_matches('.');
+            let known = WORDS.split_whitespace().any(|word| word.eq_ignore_ascii_case(name));
+            assert!(name.is_empty() || known || name.starts_with("pg_catalog."), "{name}");
+        }
+    }
 }

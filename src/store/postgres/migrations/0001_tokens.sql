@@ -4,7 +4,8 @@
 --
 -- No secrets and no codes are kept here. Who can write here can bring used codes back: guard it like the user table.
 -- A service needs USAGE on the schema, SELECT, INSERT, UPDATE and DELETE on skewgate_token, and SELECT, INSERT and UPDATE on
--- skewgate_store.
+-- skewgate_store. Nobody else may have CREATE on that schema. What others make in schemas like public, in databases of before PostgreSQL 15, doesn't
+-- matter: functions are named with their schema here as in the service's statements, and operators have operands of the very types that pg_catalog has them for.
 
 -- A token with a budget of its own is one row. One that shares a budget is a row without a budget, which is in the row of that
 -- name. The order of columns, and NaN where others would have NULL, keep such a row free of a bitmap of NULLs: with an id of
@@ -73,9 +74,9 @@ COMMENT ON COLUMN skewgate_store.enrolled IS 'Whether a token was ever enrolled 
 
 -- The tables are new: this is what they are.
 INSERT INTO skewgate_store (system_identifier, timeline, token_file, written_by)
-SELECT system_identifier, ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::bigint,
-    pg_relation_filepath('skewgate_token'), pg_current_xact_id()::xid::text::bigint
-FROM pg_control_system();
+SELECT system_identifier, ('x' || pg_catalog.left(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_insert_lsn()), 8))::bit(32)::bigint,
+    pg_catalog.pg_relation_filepath('skewgate_token'::regclass), pg_catalog.pg_current_xact_id()::xid::text::bigint
+FROM pg_catalog.pg_control_system();
 
 CREATE VIEW skewgate_token_view AS
 SELECT
@@ -83,15 +84,15 @@ SELECT
     CASE t.budget WHEN '' THEN t.id ELSE t.budget END AS budget,
     t.epoch IS NOT NULL AS enrolled,
     t.watermark,
-    t.drift_mean / 1e9 AS drift_mean_seconds,
-    round(sqrt(CASE WHEN t.drift_variance < 0 THEN t.drift_variance + 18446744073709551616
+    t.drift_mean::numeric / 1e9 AS drift_mean_seconds,
+    pg_catalog.round(pg_catalog.sqrt(CASE WHEN t.drift_variance < 0 THEN t.drift_variance::numeric + 18446744073709551616
                     ELSE t.drift_variance::numeric END) / 1e6, 6) AS drift_deviation_seconds,
-    timestamptz 'epoch' + t.drift_updated / 1000 * interval '1 microsecond' AS drift_updated,
+    timestamptz 'epoch' + (t.drift_updated / 1000)::double precision * interval '1 microsecond' AS drift_updated,
     nullif(t.drift_outlier, 'NaN') / 1e9 AS drift_outlier_seconds,
-    timestamptz 'epoch' + t.blind_full_at / 1000 * interval '1 microsecond' AS blind_full_at,
-    timestamptz 'epoch' + t.partial_full_at / 1000 * interval '1 microsecond' AS partial_full_at,
+    timestamptz 'epoch' + (t.blind_full_at / 1000)::double precision * interval '1 microsecond' AS blind_full_at,
+    timestamptz 'epoch' + (t.partial_full_at / 1000)::double precision * interval '1 microsecond' AS partial_full_at,
     t.failures,
-    (SELECT timestamptz 'epoch' + s.not_before / 1000 * interval '1 microsecond' FROM skewgate_store s) AS not_before
+    (SELECT timestamptz 'epoch' + (s.not_before / 1000)::double precision * interval '1 microsecond' FROM skewgate_store s) AS not_before
 FROM skewgate_token t;
 
 COMMENT ON VIEW skewgate_token_view IS 'skewgate_token with times and lengths that people can read, rounded';
