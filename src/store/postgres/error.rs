@@ -9,8 +9,8 @@ use tokio_postgres::error::SqlState;
 pub enum PostgresError {
     /// A commit may be lost when the server crashes.
     #[error(
-        "{setting} is {got}, expected {expected}: a code that was used could be used again after a crash. Set it for the \
-         role: ALTER ROLE … SET {setting} = on"
+        "{setting} is {got}, expected {expected}: a code that was used could be used again after a crash. {}",
+        remedy(setting)
     )]
     NotDurable {
         /// Which setting of the server or the session.
@@ -65,6 +65,14 @@ impl PostgresError {
             }
             _ => Self::Database(error),
         }
+    }
+}
+
+/// Not every setting can be a role's own.
+fn remedy(setting: &str) -> &'static str {
+    match setting {
+        "fsync" => "Set it for the server: ALTER SYSTEM SET fsync = on; SELECT pg_reload_conf()",
+        _ => "Set it for the role: ALTER ROLE … SET synchronous_commit = on",
     }
 }
 
