@@ -2,12 +2,13 @@
 
 use std::error::Error;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::ControlFlow;
 use std::thread;
 
 use super::tcp_relay::{TcpRelay, Weather};
 use super::*;
 use skewgate::store::postgres::{PostgresError, SchemaName};
-use skewgate::store::{Change, Failure, StoreError, Written};
+use skewgate::store::{Change, Failure, ManageStore, StoreError, Written};
 use skewgate::token::{Bucket, Charge, Odds};
 
 /// What PostgreSQL's store has said.
@@ -70,6 +71,7 @@ fn a_commit_that_may_be_lost_is_no_answer() {
     server.reload();
     thread::sleep(Duration::from_millis(300));
     refused("fsync is off");
+    refused("ALTER SYSTEM SET fsync = on");
     server.psql("ALTER SYSTEM RESET fsync");
     server.reload();
     // For this role alone.
@@ -196,4 +198,52 @@ fn nobody_there() {
     assert!(matches!(cause(&error), PostgresError::Pool(_)), "{error}");
     assert!(error.to_string().contains("refused"), "it says why: {error}");
     assert!(!format!("{store:?} {error:?} {error}").contains("secret-word"));
+}
+
+/// An address that leads to a standby for a moment, as while a service moves.
+#[test]
+#[ignore = "needs PostgreSQL: ./tests/run"]
+fn a_standby_that_was_met_once() {
+    let (runtime, server) = (runtime(), Postgres::start());
+    let parameters = prepare(&runtime, &server);
+    let standby = server.standby("s1");
+    let address = |server: &Postgres| SocketAddr::from((Ipv4Addr::LOCALHOST, server.port()));
+    let relay = TcpRelay::to(address(&server), 3);
+    let through =
+        parameters.replace(&format!("port={}", server.port()), &format!("port={}", relay.address().port()));
+    let store = Arc::new(connect(patient(), &through));
+    let service = Service::on(runtime, store.clone());
+    relay.cut_all();
+    relay.lead_to(address(&standby));
+    thread::sleep(Duration::from_millis(100));
+    let error = service.runtime.block_on(store.load(token().key())).expect_err("a standby");
+    assert!(matches!(cause(&error), PostgresError::Standby), "{error}");
+    // Several connections that are kept, as a scan keeps its own, which a standby answers as well.
+    let scan = || service.runtime.block_on(store.scan(&mut |_| ControlFlow::Continue(())));
+    scan().expect("it only reads");
+    relay.lead_to(address(&server));
+    service.logs_in(100, &one(90));
+    service.logs_in(200, &one(190));
+}
+
+/// Settings of a role reach new sessions alone: whoever does what the error says is helped.
+#[test]
+#[ignore = "needs PostgreSQL: ./tests/run"]
+fn what_an_error_says_helps() {
+    let (runtime, server) = (runtime(), Postgres::start());
+    let parameters = prepare(&runtime, &server);
+    let demanding =
+        |demanded| Arc::new(connect(patient().connections(1).synchronous_standbys(demanded), &parameters));
+    let service = Service::on(runtime, demanding(false));
+    for (store, wrong) in [(demanding(false), "off"), (demanding(true), "local")] {
+        server.psql(&format!("ALTER ROLE app SET synchronous_commit = {wrong}"));
+        let write = || service.runtime.block_on(store.write(token().key(), failure()));
+        let error = write().expect_err("it isn't durable");
+        assert!(error.to_string().contains("ALTER ROLE … SET synchronous_commit = on"), "{error}");
+        server.psql("ALTER ROLE app SET synchronous_commit = on");
+        match write() {
+            Ok(written) => assert_eq!((written, wrong), (Written::Done, "off")),
+            Err(error) => assert!(matches!(cause(&error), PostgresError::NoSynchronousStandby), "{error}"),
+        }
+    }
 }

@@ -8,8 +8,9 @@ use tokio_postgres::types::ToSql;
 
 use super::PostgresError;
 
-/// A connection from a pool, which goes back there only if what was asked of it has been answered. One that was given up
-/// on, by a deadline or because its future was dropped, is closed: nobody knows what it will say next.
+/// A connection from a pool, which goes back there only if it is to be [kept](Self::keep). One that was given up on, by a deadline or because its
+/// future was dropped, is closed: nobody knows what it will say next. So is one whose answer says that it leads to the wrong server, or that
+/// its session has the wrong settings: it would say so for ever, also when others wouldn't any more.
 pub(super) struct Lease {
     client: Option<Client>,
 }
@@ -22,19 +23,27 @@ impl Lease {
         Ok(Self { client: Some(client) })
     }
 
-    /// All rows that a statement answers with. It is prepared once for each connection.
+    /// All rows that a statement answers with, and the connection that they came by. It is prepared once for each connection.
     pub(super) async fn ask(
-        mut self,
+        self,
         statement: &str,
         parameters: &[&(dyn ToSql + Sync)],
-    ) -> Result<Vec<Row>, tokio_postgres::Error> {
+    ) -> Result<(Vec<Row>, Self), tokio_postgres::Error> {
         let rows = match &self.client {
             Some(client) => query(client, statement, parameters).await?,
             None => Vec::new(),
         };
-        // Back to the pool.
+        Ok((rows, self))
+    }
+
+    /// Gives the connection back to the pool.
+    pub(super) fn keep(mut self) {
         drop(self.client.take());
-        Ok(rows)
+    }
+
+    /// Whether the connection was made for this operation, and so leads to where a new one leads now.
+    pub(super) fn is_new(&self) -> bool {
+        self.client.as_ref().is_none_or(|client| Client::metrics(client).recycle_count == 0)
     }
 }
 

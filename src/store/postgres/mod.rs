@@ -179,7 +179,7 @@ impl PostgresStore {
         &self,
         statement: &str,
         parameters: &[&(dyn ToSql + Sync)],
-    ) -> Result<Vec<PgRow>, StoreError> {
+    ) -> Result<(Vec<PgRow>, Lease), StoreError> {
         let lease = Lease::of(&self.pool).await.map_err(failed)?;
         lease.ask(statement, parameters).await.map_err(|error| self.of_statement(error))
     }
@@ -190,7 +190,7 @@ impl PostgresStore {
         &self,
         statement: &str,
         parameters: &[&(dyn ToSql + Sync)],
-    ) -> Result<Vec<PgRow>, StoreError> {
+    ) -> Result<(Vec<PgRow>, Lease), StoreError> {
         loop {
             let lease = Lease::of(&self.pool).await.map_err(failed)?;
             match lease.ask(statement, parameters).await {
@@ -204,18 +204,30 @@ impl PostgresStore {
     /// What a load sees.
     async fn find(&self, owns_budget: bool, names: &[&(dyn ToSql + Sync)]) -> Result<Found, StoreError> {
         if owns_budget {
-            let rows = self.read(&self.statements.load_at_once, names).await?;
+            let (rows, lease) = self.read(&self.statements.load_at_once, names).await?;
+            lease.keep();
             let found = rows.first().map(row::found).transpose()?;
             // Without a row of the store, or on a new connection, more has to be asked.
             if let Some(found) = found.filter(|found| found.word.is_some()) {
                 return Ok(found);
             }
         }
-        let rows = self.read(&self.statements.load, names).await?;
-        let Some(row) = rows.first() else {
-            return Err(StoreError::Corrupt { store: NAME, what: "a load without an answer".to_owned() });
-        };
-        row::found(row)
+        loop {
+            let (rows, lease) = self.read(&self.statements.load, names).await?;
+            let Some(row) = rows.first() else {
+                return Err(row::corrupt("a load without an answer".to_owned()));
+            };
+            let found = row::found(row);
+            if !found.as_ref().is_ok_and(|found| found.word.is_none()) {
+                lease.keep();
+                return found;
+            }
+            // One of before may lead to what was the primary then, or to a standby that an address led to for a moment; a new one says where it
+            // leads now.
+            if lease.is_new() {
+                return found;
+            }
+        }
     }
 
     fn of_statement(&self, error: tokio_postgres::Error) -> StoreError {
@@ -264,9 +276,10 @@ impl StateStore for PostgresStore {
 
     fn set_not_before(&self, moment: Timestamp) -> StoreFuture<'_, ()> {
         Box::pin(self.within(async move {
-            let rows = self.ask(&self.statements.set_not_before, &[&moment.as_unix_nanos()]).await?;
+            let (rows, lease) = self.ask(&self.statements.set_not_before, &[&moment.as_unix_nanos()]).await?;
             let (outcome, word) = row::declared(&rows)?;
             self.committed(outcome)?;
+            lease.keep();
             if let Some(word) = word {
                 self.memory().settle(word);
             }
@@ -291,7 +304,8 @@ impl ManageStore for PostgresStore {
             loop {
                 // From the last one on: there is no name that comes before all others.
                 let parameters: [&(dyn ToSql + Sync); 3] = [&last, &last_budget, &PAGE];
-                let rows = self.within(self.read(&self.statements.scan, &parameters)).await?;
+                let (rows, lease) = self.within(self.read(&self.statements.scan, &parameters)).await?;
+                lease.keep();
                 let mut more = false;
                 for row in &rows {
                     let (parts, id, budget) = row::scanned(row)?;

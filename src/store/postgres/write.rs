@@ -8,6 +8,7 @@ use crate::store::{Change, StoreError, Written};
 use crate::token::TokenKey;
 
 use super::columns::{BudgetColumns, DriftColumns, SeenColumns, TokenColumns, prices, signed};
+use super::lease::Lease;
 use super::row::{self, Outcome};
 use super::statements::{Changes, Statements, Write};
 use super::{PostgresError, PostgresStore, failed};
@@ -37,12 +38,13 @@ impl PostgresStore {
         &self,
         write: &Write,
         parameters: &[&(dyn ToSql + Sync)],
-    ) -> Result<Vec<PgRow>, StoreError> {
+    ) -> Result<(Vec<PgRow>, Lease), StoreError> {
         if let Some(at_once) = &write.at_once {
-            let rows = self.ask(at_once, parameters).await?;
+            let (rows, lease) = self.ask(at_once, parameters).await?;
             if !rows.is_empty() {
-                return Ok(rows);
+                return Ok((rows, lease));
             }
+            lease.keep();
         }
         self.ask(&write.in_full, parameters).await
     }
@@ -54,7 +56,7 @@ impl PostgresStore {
         let Statements { own, shared, .. } = &self.statements;
         let Changes { enrol, fail, accept, renew, reset, remove } =
             if key.owns_budget() { own } else { shared };
-        let rows = match change {
+        let (rows, lease) = match change {
             Change::Enrol { state, budget: full } => {
                 let (state, full) = (TokenColumns::new(&state)?, BudgetColumns::new(&full));
                 let [epoch, watermark, nonce, mean, variance, updated, outlier] = state.parameters();
@@ -109,7 +111,9 @@ impl PostgresStore {
         };
         let outcome = row::outcome(&rows)?;
         let flushed = outcome.flushed;
+        // Where it isn't durable, a new connection may have other settings: those of a role reach only new ones.
         let written = self.committed(outcome)?;
+        lease.keep();
         // What changed nothing is committed without a wait for the log. What was decided from rows is written where they were read, or not at all.
         if let (Written::Done, Some(seen), Some(flushed)) = (written, change.seen(), flushed) {
             self.memory().hear_of_write(&asked, seen.lineage, flushed);
