@@ -218,6 +218,8 @@ fn a_standby_that_was_met_once() {
     thread::sleep(Duration::from_millis(100));
     let error = service.runtime.block_on(store.load(token().key())).expect_err("a standby");
     assert!(matches!(cause(&error), PostgresError::Standby), "{error}");
+    let error = service.runtime.block_on(store.migrate()).expect_err("a standby");
+    assert!(matches!(error, PostgresError::Standby), "{error}");
     // Several connections that are kept, as a scan keeps its own, which a standby answers as well.
     let scan = || service.runtime.block_on(store.scan(&mut |_| ControlFlow::Continue(())));
     scan().expect("it only reads");
@@ -246,4 +248,18 @@ fn what_an_error_says_helps() {
             Err(error) => assert!(matches!(cause(&error), PostgresError::NoSynchronousStandby), "{error}"),
         }
     }
+}
+
+/// An address that takes connections and never says a word.
+#[test]
+fn a_migration_ends_where_nobody_answers() {
+    let listener =
+        std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free TCP port on loopback");
+    let port = listener.local_addr().expect("the address of a bound socket").port();
+    let builder = PostgresStore::builder().deadline(Duration::from_millis(50));
+    let store = connect(builder, &format!("host=127.0.0.1 port={port} user=nobody"));
+    let patience = Duration::from_secs(10);
+    let ended = runtime().block_on(async { tokio::time::timeout(patience, store.migrate()).await });
+    let error = ended.expect("it ends by itself").expect_err("nobody answers");
+    assert!(matches!(error, PostgresError::TimedOut { .. }), "{error}");
 }

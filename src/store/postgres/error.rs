@@ -1,5 +1,7 @@
 //! What goes wrong with PostgreSQL.
 
+use std::time::Duration;
+
 use deadpool_postgres::PoolError;
 use tokio_postgres::error::SqlState;
 
@@ -29,6 +31,12 @@ pub enum PostgresError {
     /// The server is a standby.
     #[error("the server is a standby, expected the primary: add target_session_attrs=read-write to its URL")]
     Standby,
+    /// The server didn't answer in time.
+    #[error("PostgreSQL didn't answer within {deadline:?}: check its address, the network and its load")]
+    TimedOut {
+        /// How long it had.
+        deadline: Duration,
+    },
     /// The tables aren't there.
     #[error(
         "schema {schema} has no table skewgate_token, or it is another one: run `PostgresStore::migrate`, or its migration ({})", whole(.source)

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use deadpool_postgres::{Client, ClientWrapper, Pool};
+use deadpool_postgres::{Client, ClientWrapper, Pool, PoolError};
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
@@ -34,6 +34,11 @@ impl Lease {
             None => Vec::new(),
         };
         Ok((rows, self))
+    }
+
+    /// The connection, for more than one statement.
+    pub(super) fn client(&mut self) -> Result<&mut ClientWrapper, PostgresError> {
+        self.client.as_deref_mut().ok_or(PostgresError::Pool(PoolError::Closed))
     }
 
     /// Gives the connection back to the pool.

@@ -73,7 +73,7 @@ use std::ops::ControlFlow;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use deadpool_postgres::Pool;
+use deadpool_postgres::{ClientWrapper, Pool};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Config, NoTls, Row as PgRow};
@@ -92,6 +92,9 @@ const NAME: &str = "PostgreSQL";
 
 /// How many rows are shown between two round trips of a scan.
 const PAGE: i64 = 1_000;
+
+/// How long all of a migration may take, the wait for another process that is at it included.
+const MIGRATION_DEADLINE: Duration = Duration::from_secs(30);
 
 /// What makes the tables, views and comments: to be run once, in the schema that is to hold them.
 /// [`PostgresStore::migrate`] does that; its first lines say how without it.
@@ -132,16 +135,39 @@ impl PostgresStore {
     ///
     /// Its role must be allowed to do that. Where a service's role isn't, an administrator runs [`MIGRATION`].
     ///
+    /// A server must say something within ten times the deadline, and all must be done within 30 s.
+    ///
     /// # Errors
     ///
-    /// [`PostgresError`] where that fails; then nothing was made.
+    /// [`PostgresError`] where that fails; then nothing was made. Where it is [`PostgresError::TimedOut`], all of it
+    /// may have been made even so: call it again.
     pub async fn migrate(&self) -> Result<bool, PostgresError> {
         tokio::runtime::Handle::try_current().map_err(|_| PostgresError::NoRuntime)?;
-        let mut client = self.pool.get().await.map_err(PostgresError::Pool)?;
+        in_time(MIGRATION_DEADLINE, async {
+            // An address may take connections and never say a word.
+            let mut lease = in_time(self.deadline.saturating_mul(10), self.of_primary()).await?;
+            let made = self.migrate_on(lease.client()?).await?;
+            lease.keep();
+            Ok(made)
+        })
+        .await
+    }
+
+    async fn of_primary(&self) -> Result<Lease, PostgresError> {
+        let lease = Lease::of(&self.pool).await?;
+        let (rows, lease) = lease.ask("SELECT pg_catalog.pg_is_in_recovery()", &[]).await?;
+        match rows.first() {
+            Some(row) if row.try_get(0)? => Err(PostgresError::Standby),
+            _ => Ok(lease),
+        }
+    }
+
+    async fn migrate_on(&self, client: &mut ClientWrapper) -> Result<bool, PostgresError> {
         let schema = &self.schema;
         let transaction = client.transaction().await?;
+        let millis = MIGRATION_DEADLINE.as_millis();
+        transaction.batch_execute(&format!("SET LOCAL statement_timeout TO {millis}")).await?;
         // Whoever comes second finds the tables. The key is "skewgate" in ASCII.
-        transaction.batch_execute("SET LOCAL statement_timeout TO '30s'").await?;
         transaction.execute("SELECT pg_catalog.pg_advisory_xact_lock(8317704352364978277)", &[]).await?;
         let table = format!("{schema}.skewgate_token");
         if transaction
@@ -326,6 +352,13 @@ impl ManageStore for PostgresStore {
             }
         })
     }
+}
+
+async fn in_time<T>(
+    deadline: Duration,
+    work: impl Future<Output = Result<T, PostgresError>>,
+) -> Result<T, PostgresError> {
+    tokio::time::timeout(deadline, work).await.unwrap_or(Err(PostgresError::TimedOut { deadline }))
 }
 
 fn failed(error: PostgresError) -> StoreError {
