@@ -53,11 +53,13 @@ fn hostile_rows() {
         let store = connect(patient(), &parameters);
         let error = service.runtime.block_on(store.load(token().key())).expect_err(what);
         assert!(matches!(error, StoreError::Corrupt { .. }), "{what}: {error}");
+        assert!(error.to_string().contains("token \"user-42\":"), "{what}: {error}");
         let mut visit = |_| ControlFlow::Continue(());
         // Without a primary key's column there is no row of this name.
         if what != "epoch = NULL" {
             let error = service.runtime.block_on(store.scan(&mut visit)).expect_err(what);
             assert!(matches!(error, StoreError::Corrupt { .. }), "{what}: {error}");
+            assert!(error.to_string().contains("token \"user-42\":"), "{what}: {error}");
         }
         assert!(matches!(service.refuses(10, &one(0)).reason(), Reason::StoreFailed(_)), "{what}");
     };

@@ -228,22 +228,23 @@ impl PostgresStore {
     }
 
     /// What a load sees.
-    async fn find(&self, owns_budget: bool, names: &[&(dyn ToSql + Sync)]) -> Result<Found, StoreError> {
-        if owns_budget {
-            let (rows, lease) = self.read(&self.statements.load_at_once, names).await?;
+    async fn find(&self, key: &TokenKey) -> Result<Found, StoreError> {
+        let names: [&(dyn ToSql + Sync); 2] = [&key.token().as_str(), &key.budget().as_str()];
+        if key.owns_budget() {
+            let (rows, lease) = self.read(&self.statements.load_at_once, &names).await?;
             lease.keep();
-            let found = rows.first().map(row::found).transpose()?;
+            let found = rows.first().map(|row| row::found(row, key)).transpose()?;
             // Without a row of the store, or on a new connection, more has to be asked.
             if let Some(found) = found.filter(|found| found.word.is_some()) {
                 return Ok(found);
             }
         }
         loop {
-            let (rows, lease) = self.read(&self.statements.load, names).await?;
+            let (rows, lease) = self.read(&self.statements.load, &names).await?;
             let Some(row) = rows.first() else {
                 return Err(row::corrupt("a load without an answer".to_owned()));
             };
-            let found = row::found(row);
+            let found = row::found(row, key);
             if !found.as_ref().is_ok_and(|found| found.word.is_none()) {
                 lease.keep();
                 return found;
@@ -283,9 +284,8 @@ impl std::fmt::Debug for PostgresStore {
 impl StateStore for PostgresStore {
     fn load<'a>(&'a self, key: &'a TokenKey) -> StoreFuture<'a, Loaded> {
         Box::pin(self.within(async move {
-            let names: [&(dyn ToSql + Sync); 2] = [&key.token().as_str(), &key.budget().as_str()];
             let asked = *self.memory();
-            let Found { row, not_before, word, known } = self.find(key.owns_budget(), &names).await?;
+            let Found { row, not_before, word, known } = self.find(key).await?;
             let word = word.ok_or_else(|| failed(PostgresError::Standby))?;
             // What its rows don't know of is settled first.
             let replaced = match word.run.server.compare(known, self.promotion) {

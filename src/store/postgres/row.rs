@@ -35,6 +35,16 @@ pub(super) fn corrupt(what: String) -> StoreError {
     StoreError::Corrupt { store: NAME, what }
 }
 
+/// Which row it is, and what helps: such a row is in the way of an enrolment too.
+fn named(id: &str, budget: &str, error: StoreError) -> StoreError {
+    let StoreError::Corrupt { what, .. } = error else { return error };
+    let shared = if budget.is_empty() { String::new() } else { format!(" with the budget of {budget:?}") };
+    corrupt(format!(
+        "token {id:?}{shared}: {what}; without a backup, delete its row by hand first, and give the token a new secret, as its used codes are \
+         forgotten with the row"
+    ))
+}
+
 /// What `numeric` shows: PostgreSQL's own text of it.
 fn whole<T: std::str::FromStr>(name: &str, text: &str) -> Result<T, StoreError> {
     text.parse().map_err(|_| corrupt(format!("{name} is {text:?}, expected a whole number in its range")))
@@ -109,9 +119,10 @@ pub(super) struct Found {
     pub(super) known: Option<Server>,
 }
 
-pub(super) fn found(row: &PgRow) -> Result<Found, StoreError> {
+pub(super) fn found(row: &PgRow, key: &TokenKey) -> Result<Found, StoreError> {
     let mut columns = Columns { row, next: 0 };
-    let parts = parts(&mut columns)?;
+    let budget = if key.owns_budget() { "" } else { key.budget().as_str() };
+    let parts = parts(&mut columns).map_err(|error| named(key.token().as_str(), budget, error))?;
     let not_before = columns.moment("not_before")?;
     let run = run(&mut columns)?;
     let known: Option<&str> = columns.take("known")?;
@@ -138,24 +149,25 @@ fn position(columns: &mut Columns<'_>) -> Result<Option<i64>, StoreError> {
 
 /// A row of a scan, with both names as they are kept.
 pub(super) fn scanned(row: &PgRow) -> Result<(Row, &str, &str), StoreError> {
-    let mut columns = Columns { row, next: 0 };
-    let parts = parts(&mut columns)?;
-    let (id, budget) = (columns.take("id")?, columns.take("budget")?);
+    let mut names = Columns { row, next: row.len().saturating_sub(2) };
+    let (id, budget) = (names.take("id")?, names.take("budget")?);
     let (Some(id), Some(budget)) = (id, budget) else {
         return Err(corrupt("a token has no name".to_owned()));
     };
+    let parts = parts(&mut Columns { row, next: 0 }).map_err(|error| named(id, budget, error))?;
     Ok((parts, id, budget))
 }
 
 /// What a row of a scan is the record of.
 pub(super) fn record(row: Row, id: &str, budget: &str) -> Result<Record, StoreError> {
+    let corrupt = |what: String| named(id, budget, corrupt(what));
     let name = |text: &str| TokenId::new(text).map_err(|error| corrupt(format!("{text:?}: {error}")));
     let (Some(state), Some(kept)) = (row.token, row.budget) else {
-        return Err(corrupt("a token's columns are NULL in part".to_owned()));
+        return Err(corrupt("its columns are NULL in part".to_owned()));
     };
     let token = name(id)?;
     if budget == id {
-        return Err(corrupt(format!("{id:?} names itself as its budget")));
+        return Err(corrupt("it names itself as its budget".to_owned()));
     }
     let key = if budget.is_empty() { token.into() } else { TokenKey::new(token, name(budget)?) };
     Ok(Record { key, state, budget: kept })
