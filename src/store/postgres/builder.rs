@@ -78,6 +78,11 @@ impl PostgresBuilder {
 
     /// Demands that every write waits for a synchronous standby: that `synchronous_standby_names` isn't empty, and
     /// `synchronous_commit` is `on` or `remote_apply`. Otherwise it is enough that the primary's own disk has it.
+    ///
+    /// PostgreSQL lets nobody demand more than that it waits. Where the wait is ended, by `pg_cancel_backend` or because `synchronous_standby_names` is
+    /// emptied and reloaded, as failover managers do when the standby is lost, it reports the commit as done, with a WARNING alone: no standby has it. If
+    /// that standby is promoted then, an accepted code isn't accepted again, since a new timeline makes all codes of until then dead; but the price of a failed
+    /// attempt may be forgotten.
     pub const fn synchronous_standbys(mut self, demanded: bool) -> Self {
         self.standbys = demanded;
         self
@@ -128,7 +133,8 @@ impl PostgresBuilder {
 
     /// A store with the connections of a pool that the service has already. None of them may come back to the pool with a transaction open, as
     /// when a handler is given up between BEGIN and COMMIT: what is answered here would be rolled back later, and an accepted code be accepted again.
-    /// `RecyclingMethod::Custom("ROLLBACK".into())` of deadpool-postgres ends such transactions. Its sessions must be in READ COMMITTED, which is
+    /// `RecyclingMethod::Custom("ROLLBACK".into())` of deadpool-postgres ends such transactions; `DISCARD ALL` doesn't do there, as statements are prepared once for
+    /// each connection, and it throws them away. Its sessions must be in READ COMMITTED, which is
     /// PostgreSQL's default, and had better have a `statement_timeout`, and `plan_cache_mode = force_generic_plan`: whichever rows a
     /// statement of this store is about, its plan is the same.
     ///

@@ -37,6 +37,15 @@
 //! **Through a pooler** such as PgBouncer it must have sessions of its own (`pool_mode = session`). In transaction mode statements are prepared on one
 //! connection and run on another: one without `max_prepared_statements` (1.21 and later) has run other processes' statements under this
 //! one's names in a test, and a code was accepted twice. The session's options, and what is remembered of the server, are lost there too.
+//! PgBouncer takes connections of [`PostgresStore::connect`] only with `ignore_startup_parameters = options` (otherwise: `unsupported startup parameter: options`), and
+//! the options don't reach PostgreSQL then. What they say has to be the role's, here with the default deadline:
+//!
+//! ```sql
+//! ALTER ROLE login SET statement_timeout = '500ms';
+//! ALTER ROLE login SET search_path = pg_catalog;
+//! ALTER ROLE login SET default_transaction_isolation = 'read committed';
+//! ALTER ROLE login SET plan_cache_mode = force_generic_plan;
+//! ```
 //!
 //! # The tables
 //!
@@ -44,7 +53,7 @@
 //! of nanoseconds, since PostgreSQL's own have microseconds. A token takes 158 bytes with ids of 16 bytes that come in order, its index
 //! included; 168 to 172 with ids that are random, until the index is built anew; and about 200 in a table that logins change all the time, as
 //! PostgreSQL keeps old versions of rows until it has cleaned up. The role of a service needs
-//! no more than the rights that the migration names.
+//! no more than the rights that the migration names. The database should be in UTF8: one in LATIN1, say, refuses ids with letters that it doesn't have.
 //!
 //! Nobody else may have CREATE on the schema that holds the tables. Whoever has it on another one of the database, as everybody had on `public` before PostgreSQL 15,
 //! can make functions and operators there that sessions with this schema in their `search_path` run with their own rights. The store's sessions have

@@ -4,8 +4,12 @@
 --
 -- No secrets and no codes are kept here. Who can write here can bring used codes back: guard it like the user table.
 -- A service needs USAGE on the schema, SELECT, INSERT, UPDATE and DELETE on skewgate_token, and SELECT, INSERT and UPDATE on
--- skewgate_store. Nobody else may have CREATE on that schema. What others make in schemas like public, in databases of before PostgreSQL 15, doesn't
--- matter: functions are named with their schema here as in the service's statements, and operators have operands of the very types that pg_catalog has them for.
+-- skewgate_store. Where functions were taken from PUBLIC, it needs EXECUTE on pg_control_system(), pg_control_checkpoint(),
+-- pg_walfile_name(pg_lsn), pg_current_wal_insert_lsn() and pg_current_wal_flush_lsn() too.
+--
+-- Nobody else may have CREATE on that schema. What others make in schemas like public, in databases of before PostgreSQL 15,
+-- doesn't matter: functions are named with their schema here, as in the service's statements, and operators have operands of
+-- the very types that pg_catalog has them for.
 
 -- A token with a budget of its own is one row. One that shares a budget is a row without a budget, which is in the row of that
 -- name. The order of columns, and NaN where others would have NULL, keep such a row free of a bitmap of NULLs: with an id of
