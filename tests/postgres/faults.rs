@@ -9,7 +9,8 @@ use super::tcp_relay::{TcpRelay, Weather};
 use super::*;
 use skewgate::store::postgres::{PostgresError, SchemaName};
 use skewgate::store::{Change, Failure, ManageStore, StoreError, Written};
-use skewgate::token::{Bucket, Charge, Odds};
+use skewgate::time::SignedDuration;
+use skewgate::token::{Bucket, Budget, Charge, Drift, Odds, TokenKey, TokenState};
 
 /// What PostgreSQL's store has said.
 fn cause(error: &StoreError) -> &PostgresError {
@@ -146,6 +147,11 @@ fn an_answer_that_does_not_come() {
     relay.cut_all();
     thread::sleep(Duration::from_millis(100));
     service.logs_in(200, &one(190));
+    // Once more: the connection that was given up on doesn't count any more.
+    relay.set(Weather { swallow_answers: true, ..Weather::default() });
+    service.runtime.block_on(store.write(token().key(), failure())).expect_err("it is deaf");
+    relay.set(Weather::default());
+    service.logs_in(300, &one(290));
 }
 
 /// A future that is dropped leaves no connection behind whose next answer is another's.
@@ -262,4 +268,62 @@ fn a_migration_ends_where_nobody_answers() {
     let ended = runtime().block_on(async { tokio::time::timeout(patience, store.migrate()).await });
     let error = ended.expect("it ends by itself").expect_err("nobody answers");
     assert!(matches!(error, PostgresError::TimedOut { .. }), "{error}");
+}
+
+/// A commit that waits for a standby that is gone is ended by nothing, and its connection is one of the hundred that the server has for everybody.
+#[test]
+#[ignore = "needs PostgreSQL: ./tests/run"]
+fn a_standby_that_is_waited_for_fills_no_server() {
+    let (runtime, server) = (runtime(), Postgres::start());
+    let parameters = prepare(&runtime, &server);
+    let builder = PostgresStore::builder().deadline(Duration::from_millis(300)).connections(4);
+    let store = Arc::new(connect(builder, &parameters));
+    let service = Service::on(runtime, store.clone());
+    server.psql("ALTER SYSTEM SET synchronous_standby_names = 's1'");
+    server.reload();
+    thread::sleep(Duration::from_millis(300));
+    let backends = || {
+        let count = server.psql("SELECT count(*) FROM pg_stat_activity WHERE usename = 'app'");
+        count.parse::<usize>().expect("a number")
+    };
+    let state = || TokenState {
+        epoch: 1,
+        watermark: None,
+        nonce: [0; 8],
+        drift: Drift::from_parts(SignedDuration::ZERO, 1, at(0).earliest(), None),
+    };
+    // Rows of their own: none waits for another's lock. Every other future is dropped before its deadline.
+    let write = |number: u64| {
+        let store = store.clone();
+        async move {
+            let key = TokenKey::from(TokenId::new(&format!("user-{number}")).expect("a name"));
+            let enrol = Change::Enrol { state: state(), budget: Budget::full(at(0).earliest()) };
+            let pause = Duration::from_millis(if number.is_multiple_of(2) { 100 } else { 5_000 });
+            let written = tokio::time::timeout(pause, store.write(&key, enrol)).await;
+            assert!(!matches!(written, Ok(Ok(_))), "no standby has it: {written:?}");
+        }
+    };
+    let mut most = 0;
+    for batch in 0..8 {
+        service.runtime.block_on(async {
+            let tasks: Vec<_> =
+                (0..10).map(|number| tokio::spawn(write(100 + batch * 10 + number))).collect();
+            for task in tasks {
+                task.await.expect("no panic");
+            }
+        });
+        most = most.max(backends());
+    }
+    assert!((5..=8).contains(&most), "{most} connections, of 4 and 4 that were given up on");
+    server.psql("ALTER SYSTEM RESET synchronous_standby_names");
+    server.reload();
+    for _ in 0..100 {
+        if backends() <= 4 {
+            break;
+        }
+        thread::sleep(Duration::from_millis(50));
+    }
+    assert!(backends() <= 4, "what was given up on is closed once it is answered");
+    service.logs_in(100, &one(90));
+    service.logs_in(200, &one(190));
 }

@@ -10,6 +10,7 @@ use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
 
 use crate::store::Replaced;
 
+use super::connections::Connections;
 use super::lease::session_options;
 use super::statements::Statements;
 use super::{PostgresError, PostgresStore, SchemaName};
@@ -19,6 +20,16 @@ const DEADLINE: Duration = Duration::from_millis(500);
 
 /// As many as a login page needs that is busy on a few cores: each of them is a process of the server.
 const CONNECTIONS: usize = 16;
+
+/// How long what is sent may be without a sign that it has arrived, unless the caller says: a connection that a network swallows doesn't take up room for long.
+const SILENCE: Duration = Duration::from_secs(10);
+
+/// How long an answer may take that nobody waits for any more. The store's own sessions end whatever takes longer than the deadline; what is left are commits that
+/// wait for a standby.
+const OWN_PATIENCE: Duration = Duration::from_secs(3_600);
+
+/// The same in a pool that others need too, whose sessions may end nothing.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Makes a [`PostgresStore`].
 ///
@@ -71,6 +82,9 @@ impl PostgresBuilder {
 
     /// How many connections there may be. Otherwise 16. For [`connect`](Self::connect) alone: a pool of the caller's has its
     /// own limit.
+    ///
+    /// As many again may wait to be closed: those that were given up on, until the server has answered. PostgreSQL ends no commit that waits for a synchronous
+    /// standby, neither by a timeout nor because its client is gone. A second line, for all processes of a service: `ALTER ROLE login CONNECTION LIMIT 100`.
     pub const fn connections(mut self, most: usize) -> Self {
         self.connections = most;
         self
@@ -123,12 +137,15 @@ impl PostgresBuilder {
         if config.get_application_name().is_none() {
             config.application_name("skewgate");
         }
+        if config.get_tcp_user_timeout().is_none() {
+            config.tcp_user_timeout(SILENCE.max(self.deadline));
+        }
         let manager =
             Manager::from_config(config, tls, ManagerConfig { recycling_method: RecyclingMethod::Fast });
         // The one that was used last: it is warm at both ends, and those that a rush has made may rest.
         let pool =
             Pool::builder(manager).max_size(self.connections.max(1)).queue_mode(QueueMode::Lifo).build()?;
-        Ok(self.over(pool))
+        Ok(self.on(Connections::new(pool, OWN_PATIENCE)))
     }
 
     /// A store with the connections of a pool that the service has already. None of them may come back to the pool with a transaction open, as
@@ -142,8 +159,20 @@ impl PostgresBuilder {
     /// `pg_catalog` behind such a schema.
     #[must_use]
     pub fn over(self, pool: Pool) -> PostgresStore {
+        self.on(Connections::new(pool, PATIENCE))
+    }
+
+    fn on(self, connections: Connections) -> PostgresStore {
         let Self { schema, deadline, standbys, promotion, .. } = self;
         let statements = Statements::new(&schema);
-        PostgresStore { pool, schema, statements, deadline, standbys, promotion, memory: Mutex::default() }
+        PostgresStore {
+            connections,
+            schema,
+            statements,
+            deadline,
+            standbys,
+            promotion,
+            memory: Mutex::default(),
+        }
     }
 }

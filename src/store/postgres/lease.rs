@@ -2,48 +2,61 @@
 
 use std::time::Duration;
 
-use deadpool_postgres::{Client, ClientWrapper, Pool, PoolError};
+use deadpool_postgres::{Client, ClientWrapper, PoolError};
+use tokio::runtime::Handle;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use super::PostgresError;
+use super::connections::Connections;
 
 /// A connection from a pool, which goes back there only if it is to be [kept](Self::keep). One that was given up on, by a deadline or because its
-/// future was dropped, is closed: nobody knows what it will say next. So is one whose answer says that it leads to the wrong server, or that
+/// future was dropped, is [closed](Connections::give_up): nobody knows what it will say next. So is one whose answer says that it leads to the wrong server, or that
 /// its session has the wrong settings: it would say so for ever, also when others wouldn't any more.
 pub(super) struct Lease {
     client: Option<Client>,
+    /// Whether the server owes an answer.
+    waits: bool,
+    connections: Connections,
+    runtime: Handle,
 }
 
 impl Lease {
-    pub(super) async fn of(pool: &Pool) -> Result<Self, PostgresError> {
-        // Without a runtime tokio would panic, deep inside of the pool.
-        tokio::runtime::Handle::try_current().map_err(|_| PostgresError::NoRuntime)?;
-        let client = pool.get().await.map_err(PostgresError::Pool)?;
-        Ok(Self { client: Some(client) })
+    pub(super) const fn new(client: Client, connections: Connections, runtime: Handle) -> Self {
+        Self { client: Some(client), waits: false, connections, runtime }
     }
 
     /// All rows that a statement answers with, and the connection that they came by. It is prepared once for each connection.
     pub(super) async fn ask(
-        self,
+        mut self,
         statement: &str,
         parameters: &[&(dyn ToSql + Sync)],
     ) -> Result<(Vec<Row>, Self), tokio_postgres::Error> {
+        self.waits = true;
         let rows = match &self.client {
-            Some(client) => query(client, statement, parameters).await?,
-            None => Vec::new(),
+            Some(client) => query(client, statement, parameters).await,
+            None => Ok(Vec::new()),
         };
-        Ok((rows, self))
+        self.waits = false;
+        Ok((rows?, self))
     }
 
     /// The connection, for more than one statement.
     pub(super) fn client(&mut self) -> Result<&mut ClientWrapper, PostgresError> {
+        self.waits = true;
         self.client.as_deref_mut().ok_or(PostgresError::Pool(PoolError::Closed))
     }
 
     /// Gives the connection back to the pool.
     pub(super) fn keep(mut self) {
         drop(self.client.take());
+    }
+
+    /// Waits until all that was asked is answered, or the connection is broken.
+    pub(super) async fn answered(&self) {
+        if let Some(client) = &self.client {
+            let _ = client.simple_query("").await;
+        }
     }
 
     /// Whether the connection was made for this operation, and so leads to where a new one leads now.
@@ -63,8 +76,10 @@ async fn query(
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if let Some(client) = self.client.take() {
-            drop(Client::take(client));
+        match self.client.take() {
+            Some(client) if self.waits => self.connections.give_up(client, &self.runtime),
+            Some(client) => drop(Client::take(client)),
+            None => {}
         }
     }
 }

@@ -27,7 +27,8 @@
 //! **Restores are noticed**, whoever makes them: see [`restore`].
 //!
 //! **Each operation has a deadline**, 500 ms by default, getting a connection included. A connection that wasn't heard of in time is
-//! closed, as is one whose future was dropped; connections that were lost are made again. What changes nothing is asked for
+//! closed once the server has answered, as is one whose future was dropped: until then it counts, so that commits that wait for a standby that is gone
+//! don't fill the server. Connections that were lost are made again. What changes nothing is asked for
 //! again when its connection is found to be closed, within the deadline; a write isn't.
 //!
 //! It needs a runtime of tokio with its timer: from code that isn't async, that runtime's `Handle::block_on`, of which
@@ -61,6 +62,7 @@
 
 mod builder;
 mod columns;
+mod connections;
 mod error;
 mod lease;
 mod memory;
@@ -82,7 +84,7 @@ use std::ops::ControlFlow;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use deadpool_postgres::{ClientWrapper, Pool};
+use deadpool_postgres::ClientWrapper;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Config, NoTls, Row as PgRow};
@@ -91,6 +93,7 @@ use crate::time::Timestamp;
 use crate::token::TokenKey;
 
 use super::{Change, Loaded, ManageStore, Record, Replaced, StateStore, StoreError, StoreFuture, Written};
+use connections::Connections;
 use lease::Lease;
 use memory::Memory;
 use row::Found;
@@ -111,7 +114,7 @@ pub const MIGRATION: &str = include_str!("migrations/0001_tokens.sql");
 
 /// Keeps states in PostgreSQL (15 or newer): see the [module](self).
 pub struct PostgresStore {
-    pool: Pool,
+    connections: Connections,
     schema: SchemaName,
     statements: Statements,
     deadline: Duration,
@@ -163,7 +166,7 @@ impl PostgresStore {
     }
 
     async fn of_primary(&self) -> Result<Lease, PostgresError> {
-        let lease = Lease::of(&self.pool).await?;
+        let lease = self.connections.lease().await?;
         let (rows, lease) = lease.ask("SELECT pg_catalog.pg_is_in_recovery()", &[]).await?;
         match rows.first() {
             Some(row) if row.try_get(0)? => Err(PostgresError::Standby),
@@ -215,7 +218,7 @@ impl PostgresStore {
         statement: &str,
         parameters: &[&(dyn ToSql + Sync)],
     ) -> Result<(Vec<PgRow>, Lease), StoreError> {
-        let lease = Lease::of(&self.pool).await.map_err(failed)?;
+        let lease = self.connections.lease().await.map_err(failed)?;
         lease.ask(statement, parameters).await.map_err(|error| self.of_statement(error))
     }
 
@@ -227,7 +230,7 @@ impl PostgresStore {
         parameters: &[&(dyn ToSql + Sync)],
     ) -> Result<(Vec<PgRow>, Lease), StoreError> {
         loop {
-            let lease = Lease::of(&self.pool).await.map_err(failed)?;
+            let lease = self.connections.lease().await.map_err(failed)?;
             match lease.ask(statement, parameters).await {
                 // Ends at the latest with the deadline, in which connections are made anew or not at all.
                 Err(error) if error.is_closed() => {}
