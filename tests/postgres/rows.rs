@@ -78,6 +78,34 @@ fn hostile_rows() {
     }
 }
 
+/// Most languages pass over control characters where they compare words: what stands in for unknown tokens is no token there either, or rows
+/// that are restored into these tables later would be taken for theirs.
+#[test]
+#[ignore = "needs PostgreSQL: ./tests/run"]
+fn what_stands_in_enrols_nothing_in_any_language() {
+    let (runtime, server) = (runtime(), Postgres::start());
+    server.psql("CREATE DATABASE words TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en'");
+    let config = server.parameters("admin").replace("dbname=postgres", "dbname=words");
+    let manager = deadpool_postgres::Manager::new(config.parse().expect("parameters"), NoTls);
+    let pool = deadpool_postgres::Pool::builder(manager).build().expect("a pool");
+    let store = Arc::new(patient().over(pool.clone()));
+    let enrolled = async || {
+        let client = pool.get().await.expect("a connection");
+        let row = client.query_one("SELECT enrolled FROM skewgate.skewgate_store", &[]).await;
+        row.expect("there is one").get::<_, bool>(0)
+    };
+    runtime.block_on(async {
+        store.migrate().await.expect("the tables are made");
+        let gate = Validator::builder(store, Arc::new(SimTime::new(at(0)))).build().expect("random bytes");
+        assert!(!gate.validate(Some(&token()), &one(90_000)).await.is_accepted());
+        let client = pool.get().await.expect("a connection");
+        let rows = client.query("SELECT FROM skewgate.skewgate_token", &[]).await.expect("an answer");
+        assert_eq!((rows.len(), enrolled().await), (1, false));
+        gate.enrol(&token(), &one(0)).await.expect("a right code");
+        assert!(enrolled().await);
+    });
+}
+
 /// Times that people can read, and numbers as they are.
 #[test]
 #[ignore = "needs PostgreSQL: ./tests/run"]

@@ -287,7 +287,7 @@ const TOKEN_NAMES: &str = "epoch, watermark, nonce, drift_mean, drift_variance, 
 const BUDGET_NAMES: &str = "blind_full_at, partial_full_at, failures";
 
 /// Whether there is a token, or the budget of one: their names begin with no control character, as those do that stand in for unknown
-/// ones.
+/// ones. Compared as the tables do: most languages pass over control characters.
 fn any_token(tokens: &str) -> String {
     format!("EXISTS (SELECT FROM {tokens} WHERE id >= ' ')")
 }
@@ -297,7 +297,7 @@ fn any_token(tokens: &str) -> String {
 fn first_enrolment(tokens: &str, store: &str) -> String {
     format!(
         "first AS (UPDATE {store} s SET enrolled = true, written_by = pg_catalog.pg_current_xact_id()::xid::text::bigint
-            WHERE s.one AND NOT s.enrolled AND $1::text >= ' ' AND NOT {})",
+            WHERE s.one AND NOT s.enrolled AND $1::text COLLATE \"C\" >= ' ' AND NOT {})",
         any_token(tokens)
     )
 }
