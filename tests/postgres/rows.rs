@@ -106,6 +106,42 @@ fn what_stands_in_enrols_nothing_in_any_language() {
     });
 }
 
+/// Servers on which nobody may call what isn't needed: all that the migration names is, and nothing else of these.
+#[test]
+#[ignore = "needs PostgreSQL: ./tests/run"]
+fn a_hardened_server_needs_the_functions_that_the_migration_names() {
+    let (runtime, server) = (runtime(), Postgres::start());
+    let parameters = prepare(&runtime, &server);
+    server.psql(
+        "DO $$ DECLARE f regprocedure; BEGIN
+             FOR f IN SELECT oid FROM pg_proc WHERE pronamespace = 'pg_catalog'::regnamespace AND proname ~ '^pg_(control|wal|current_wal)' LOOP
+                 EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', f);
+             END LOOP;
+         END $$",
+    );
+    let needed = [
+        "pg_control_system()",
+        "pg_control_checkpoint()",
+        "pg_walfile_name(pg_lsn)",
+        "pg_current_wal_insert_lsn()",
+        "pg_current_wal_flush_lsn()",
+    ];
+    for function in needed {
+        server.psql(&format!("GRANT EXECUTE ON FUNCTION {function} TO app"));
+    }
+    let service = Service::on(runtime, Arc::new(connect(patient(), &parameters)));
+    service.logs_in(100, &one(90));
+    let named =
+        skewgate::store::postgres::MIGRATION.split("-- A token with a budget").next().expect("its beginning");
+    for function in needed {
+        assert!(named.contains(function), "{function}");
+        server.psql(&format!("REVOKE EXECUTE ON FUNCTION {function} FROM app"));
+        let store = connect(patient(), &parameters);
+        service.runtime.block_on(store.load(token().key())).expect_err(function);
+        server.psql(&format!("GRANT EXECUTE ON FUNCTION {function} TO app"));
+    }
+}
+
 /// Times that people can read, and numbers as they are.
 #[test]
 #[ignore = "needs PostgreSQL: ./tests/run"]
