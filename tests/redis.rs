@@ -9,6 +9,8 @@ mod servers;
 #[path = "support/tcp_relay.rs"]
 mod tcp_relay;
 
+#[path = "redis/demoted.rs"]
+mod demoted;
 #[path = "redis/eviction.rs"]
 mod eviction;
 
@@ -506,7 +508,11 @@ fn a_replica_is_not_asked_for_states() {
     let primary = RedisServer::durable();
     let replica = primary.replica(DURABLE);
     run(async {
-        assert!(matches!(patient(&replica.url()).connect().await, Err(RedisConnectError::Store(_))));
+        let refused = patient(&replica.url()).connect().await;
+        assert!(
+            matches!(&refused, Err(RedisConnectError::Replica { node }) if *node == replica.address().to_string()),
+            "{refused:?}"
+        );
         let store = open(&primary).await;
         assert_eq!(write(&store, enrol()).await, Written::Done);
         let late = decided(&store, "ada", accept(11)).await.unwrap();

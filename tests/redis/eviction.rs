@@ -40,15 +40,15 @@ async fn evict(server: &RedisServer, key: &str, kept: &str) {
 }
 
 /// A gate, and a token of which a code was used a moment ago.
-struct Service {
+pub(super) struct Service {
     gate: Validator,
-    time: Arc<SimTime>,
+    pub(super) time: Arc<SimTime>,
     token: Token,
-    used: Attempt,
+    pub(super) used: Attempt,
 }
 
 impl Service {
-    async fn new(store: Arc<RedisStore>) -> Self {
+    pub(super) async fn new(store: Arc<RedisStore>) -> Self {
         let time = Arc::new(SimTime::new(TimeInterval::around(NOW, Duration::from_millis(100))));
         let gate = Validator::builder(store, time.clone()).build().unwrap();
         let totp = Totp::builder(&Secret::from_bytes(&[7; 20]).unwrap()).build().unwrap();
@@ -64,17 +64,17 @@ impl Service {
     }
 
     /// The code of so many steps ago.
-    fn shown(&self, ago: i64) -> Attempt {
+    pub(super) fn shown(&self, ago: i64) -> Attempt {
         let totp = self.token.totp();
         let now = totp.step_at(self.time.now().unwrap().midpoint()).unwrap();
         Attempt::one(totp.code_at(TimeStep::new(now.get() - ago).unwrap()))
     }
 
-    async fn show(&self, attempt: &Attempt) -> Verdict {
+    pub(super) async fn show(&self, attempt: &Attempt) -> Verdict {
         self.gate.validate(Some(&self.token), attempt).await
     }
 
-    async fn refusal(&self, attempt: &Attempt) -> Refused {
+    pub(super) async fn refusal(&self, attempt: &Attempt) -> Refused {
         match self.show(attempt).await {
             Verdict::Refused(refused) => refused,
             Verdict::Accepted(accepted) => panic!("{accepted:?}"),

@@ -138,6 +138,15 @@ impl RedisServer {
         self.wait_for(&["INFO", "replication"], "state=online");
         replica
     }
+
+    /// To a server that follows this one, as before maintenance: nothing is lost, and connections stay open.
+    pub(crate) fn hand_over(&self, replica: &Self) {
+        let port = replica.port.to_string();
+        assert_eq!(self.cli(&["FAILOVER", "TO", "127.0.0.1", &port]).trim(), "OK");
+        replica.wait_for(&["INFO", "replication"], "role:master");
+        self.wait_for(&["INFO", "replication"], "master_link_status:up");
+        replica.wait_for(&["INFO", "replication"], "state=online");
+    }
 }
 
 impl Drop for RedisServer {

@@ -3,15 +3,14 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use ::redis::{ConnectionInfo, IntoConnectionInfo as _, RedisError, pipe};
+use ::redis::{ConnectionInfo, IntoConnectionInfo as _, RedisError, cmd};
 
 use super::deadline::Deadline;
 use super::durability::check;
-use super::identity::{Memory, of_primary};
-use super::node::Silence;
+use super::identity::Memory;
 use super::script::Scripts;
-use super::topology::{Repeat, Topology, first};
-use super::{Confirmation, DEFAULT_DEADLINE, Loss, MARKER, RedisConnectError, RedisStore, failed};
+use super::topology::{Topology, demoted, first};
+use super::{Confirmation, DEFAULT_DEADLINE, Loss, MARKER, RedisConnectError, RedisStore};
 
 /// Opening takes some round trips to every node, and looks through all keys where the store seems to be new.
 const OPENING: u32 = 10;
@@ -103,6 +102,10 @@ impl RedisBuilder {
             return Err(RedisConnectError::NotACluster { node });
         }
         for node in &primaries {
+            // In a Cluster whoever has a key is found anew each time.
+            if !topology.is_cluster && topology.read_at(node, [], deadline).await?.is_none() {
+                return Err(RedisConnectError::Replica { node: node.address.to_string() });
+            }
             check(node, &self.accepted, deadline).await?;
         }
         let remembers = !self.accepted.iter().any(|loss| matches!(loss, Loss::AtRestart | Loss::Unchecked));
@@ -141,10 +144,10 @@ impl RedisStore {
     /// Writes down who the primaries are, if this is a new store: there is neither a marker nor an account.
     async fn begin(&self, deadline: Deadline) -> Result<(), RedisConnectError> {
         let slot = self.slot(&self.marker);
-        let mut exists = pipe();
-        exists.cmd("EXISTS").arg(&self.marker);
-        let answer = self.topology.ask(slot, &exists, Repeat::Harmless, deadline).await?;
-        if first::<bool>(answer.values)? || self.has_accounts(deadline).await? {
+        let mut exists = cmd("EXISTS");
+        exists.arg(&self.marker);
+        let reading = self.topology.read(slot, [&exists], deadline).await?;
+        if first::<bool>(reading.answer.values)? || self.has_accounts(deadline).await? {
             return Ok(());
         }
         let identities = self.identities(deadline).await?;
@@ -156,12 +159,10 @@ impl RedisStore {
     /// The identities of all primaries.
     pub(super) async fn identities(&self, deadline: Deadline) -> Result<Vec<String>, RedisConnectError> {
         let mut identities = Vec::new();
-        let mut info = pipe();
-        info.cmd("INFO").arg("replication");
         for node in self.topology.primaries() {
-            let values = node.ask(&info, deadline).await.map_err(Silence::into_error)?;
-            let value = values.into_iter().next().ok_or_else(|| failed("no answer to INFO"))?;
-            identities.push(of_primary(value, &node.address)?);
+            let (_, identity) =
+                self.topology.read_at(&node, [], deadline).await?.ok_or_else(|| demoted(&node))?;
+            identities.push(identity);
         }
         Ok(identities)
     }

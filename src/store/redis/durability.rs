@@ -63,7 +63,7 @@ pub(super) async fn check(
     accepted: &[Loss],
     deadline: Deadline,
 ) -> Result<(), RedisConnectError> {
-    let values = node.ask(&questions(), deadline).await.map_err(Silence::into_error)?;
+    let values = node.ask(&questions(), deadline).await.map_err(Silence::into_error)?.values;
     let mut has_log = true;
     for (demand, value) in DEMANDS.iter().zip(values) {
         if let Value::ServerError(error) = value {

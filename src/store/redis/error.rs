@@ -29,6 +29,15 @@ pub enum RedisConnectError {
         /// The address that answered.
         node: String,
     },
+    /// The server is a replica.
+    #[error(
+        "the Redis server at {node} is a replica, and states are kept at primaries only: give the address of the primary, or open the store \
+         when this one leads there"
+    )]
+    Replica {
+        /// Its address.
+        node: String,
+    },
     /// The server is set to lose what the store promises to keep.
     #[error(
         "the Redis server at {node} has {setting} {found:?}, so it may lose {what}: CONFIG SET {setting} {wanted} (and write it to \

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use ::redis::{Value, pipe};
+use ::redis::{Value, cmd};
 
 use crate::otp::TimeStep;
 use crate::store::{Change, Row, StoreError};
@@ -15,20 +15,21 @@ use crate::time::Timestamp;
 use crate::token::{Bucket, TokenKey};
 
 use super::deadline::Deadline;
-use super::topology::Repeat;
+use super::topology::Reading;
 use super::{RedisStore, exactly, failed, row};
 
 /// The replication id in an answer to `INFO replication`.
 ///
-/// An error where the server is a replica: what it says is old.
-pub(super) fn of_primary(value: Value, address: &str) -> Result<String, StoreError> {
-    let text: String = super::read(value)?;
+/// Nothing where the server is a replica: what it says is old.
+pub(super) fn of_primary(value: Option<Value>, address: &str) -> Result<Option<String>, StoreError> {
+    let text: String = super::read(value.unwrap_or_default())?;
     let field =
         |name: &str| text.lines().find_map(|line| line.trim_end().strip_prefix(name)?.strip_prefix(':'));
     match (field("role"), field("master_replid")) {
-        (Some("master"), Some(id)) if !id.is_empty() => Ok(id.to_owned()),
+        (Some("master"), Some(id)) if !id.is_empty() => Ok(Some(id.to_owned())),
         (Some("master"), _) => Err(failed(format!("{address} doesn't show its master_replid"))),
-        _ => Err(failed(format!("{address} isn't a primary any more: states are read from primaries only"))),
+        (Some(_), _) => Ok(None),
+        (None, _) => Err(failed(format!("{address} doesn't show its role"))),
     }
 }
 
@@ -179,20 +180,29 @@ impl Memory {
 }
 
 impl RedisStore {
-    /// Whether the newest writes of this process that should be at a node are there.
+    /// Whether the newest writes of this process that should be at a node are there, which is called `identity` at present.
     pub(super) async fn has_last_writes(
         &self,
         address: &str,
+        identity: &str,
         deadline: Deadline,
     ) -> Result<bool, StoreError> {
         let is_there = |slot| self.topology.node_of(slot).is_some_and(|node| *node.address == *address);
         let evidence = self.memory().should_be_there(is_there);
         for write in &evidence {
-            let mut get = pipe();
-            get.cmd("GET").arg(self.key(&write.key));
-            let answer = self.topology.ask(write.slot, &get, Repeat::Harmless, deadline).await?;
+            let mut get = cmd("GET");
+            get.arg(self.key(&write.key));
+            let Reading { answer, identity: whose } =
+                self.topology.read(write.slot, [&get], deadline).await?;
+            if *answer.node.address != *address {
+                return Ok(false);
+            }
+            // What another one has says nothing of the rows of this one.
+            if whose != *identity {
+                return Err(failed("another primary took over while it was looked for what may be lost"));
+            }
             let [account] = exactly(answer.values)?;
-            if *answer.node.address != *address || !write.is_in(&row(account, &write.key)?) {
+            if !write.is_in(&row(account, &write.key)?) {
                 return Ok(false);
             }
         }

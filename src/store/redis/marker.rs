@@ -2,15 +2,14 @@
 
 use std::collections::HashMap;
 
-use ::redis::{Cmd, Value};
+use ::redis::{Value, cmd};
 
 use crate::store::{Seen, StoreError};
 use crate::time::Timestamp;
 
 use super::deadline::Deadline;
-use super::identity::of_primary;
-use super::topology::Repeat;
-use super::{RedisConnectError, RedisStore, account, all, corrupt, exactly, failed, read};
+use super::topology::Reading;
+use super::{RedisConnectError, RedisStore, account, corrupt, exactly, failed, read};
 
 /// What is written down.
 pub(super) struct Marker {
@@ -38,15 +37,12 @@ impl RedisStore {
     /// Whether the store is still what was `seen` of it: asked after a write, it was so when that was done, since `not_before` never
     /// goes back while its node is the same.
     pub(super) async fn check_unchanged(&self, seen: Seen, deadline: Deadline) -> Result<(), StoreError> {
-        let (mut marker_of, mut info) = (Cmd::new(), Cmd::new());
-        marker_of.arg("HGETALL").arg(&self.marker);
-        info.arg("INFO").arg("replication");
-        let commands = all([&marker_of, &info]);
-        let answer =
-            self.topology.ask(self.slot(&self.marker), &commands, Repeat::Harmless, deadline).await?;
-        let [marker, info] = exactly(answer.values)?;
+        let mut marker_of = cmd("HGETALL");
+        marker_of.arg(&self.marker);
+        let Reading { answer, identity } =
+            self.topology.read(self.slot(&self.marker), [&marker_of], deadline).await?;
+        let [marker] = exactly(answer.values)?;
         let marker = Marker::read(marker)?;
-        let identity = of_primary(info, &answer.node.address)?;
         if marker.not_before == seen.not_before && marker.nodes.contains(&identity) {
             return Ok(());
         }

@@ -58,7 +58,8 @@
 //! # When the network fails
 //!
 //! Each operation ends by its deadline. A connection that breaks, or doesn't answer in time, is replaced when it is needed next. A
-//! load whose connection breaks is asked once more. **A write is never repeated** unless the server has said that it didn't run it: its answer
+//! load whose connection breaks is asked once more, and so is one that a replica answers: a failover leaves connections open, so where it was planned the primary
+//! that was is left for whoever its address leads to by then. **A write is never repeated** unless the server has said that it didn't run it: its answer
 //! was lost, so the attempt is refused; if it was an acceptance, its code is used.
 
 mod account;
@@ -91,11 +92,11 @@ use crate::token::TokenKey;
 use super::{Change, Loaded, Replaced, Row, StateStore, StoreError, StoreFuture, Written};
 use account::Account;
 use deadline::Deadline;
-use identity::{Evidence, Memory, lineage, of_primary};
+use identity::{Evidence, Memory, lineage};
 use marker::Marker;
 use node::Node;
 use script::{Script, Scripts};
-use topology::{Repeat, Topology};
+use topology::{Reading, Topology};
 
 const NAME: &str = "redis";
 
@@ -177,32 +178,28 @@ impl RedisStore {
         // As of now: what another task of this process learns meanwhile may be later than what this one is told.
         let (count, remembered) = self.memory().so_far();
         let account = self.key(key);
-        let (mut marker_of, mut get, mut info) = (Cmd::new(), Cmd::new(), Cmd::new());
+        let (mut marker_of, mut get) = (Cmd::new(), Cmd::new());
         marker_of.arg("HGETALL").arg(&self.marker);
         get.arg("GET").arg(&account);
-        // After the row: whoever it came from is known then, or had been replaced already.
-        info.arg("INFO").arg("replication");
         let (account, marker, nodes) = if self.topology.is_cluster {
-            let (of_account, of_marker) = (all([&get, &info]), all([&marker_of, &info]));
-            let (answer, marker) = join(
-                self.topology.ask(self.slot(&account), &of_account, Repeat::Harmless, deadline),
-                self.topology.ask(self.slot(&self.marker), &of_marker, Repeat::Harmless, deadline),
+            let (of_account, of_marker) = join(
+                self.topology.read(self.slot(&account), [&get], deadline),
+                self.topology.read(self.slot(&self.marker), [&marker_of], deadline),
             )
             .await;
-            let (answer, marker) = (answer?, marker?);
-            let [account, its] = exactly(answer.values)?;
-            let [holds, marks] = exactly(marker.values)?;
+            let (Reading { answer, identity: its }, marker) = (of_account?, of_marker?);
+            let Reading { answer: marker, identity: marks } = marker;
+            let [account] = exactly(answer.values)?;
+            let [holds] = exactly(marker.values)?;
             (account, holds, vec![(answer.node, answer.asked, its), (marker.node, marker.asked, marks)])
         } else {
-            let commands = all([&marker_of, &get, &info]);
-            let answer = self.topology.ask(0, &commands, Repeat::Harmless, deadline).await?;
-            let [marker, account, its] = exactly(answer.values)?;
-            (account, marker, vec![(answer.node, answer.asked, its)])
+            let Reading { answer, identity } = self.topology.read(0, [&marker_of, &get], deadline).await?;
+            let [marker, account] = exactly(answer.values)?;
+            (account, marker, vec![(answer.node, answer.asked, identity)])
         };
         let marker = Marker::read(marker)?;
         let (mut unknown, mut row_from) = (Vec::new(), None);
-        for (node, asked, info) in nodes {
-            let identity = of_primary(info, &node.address)?;
+        for (node, asked, identity) in nodes {
             // The first one is who has the account.
             row_from = row_from.or(Some(lineage(&identity)?));
             if marker.nodes.contains(&identity) {
@@ -211,8 +208,8 @@ impl RedisStore {
                 memory.reported.remove(&identity);
                 memory.confirm(&node.address, count);
             } else {
-                self.memory().reported.insert(identity, asked);
-                unknown.push(node.address.clone());
+                self.memory().reported.insert(identity.clone(), asked);
+                unknown.push((node, identity));
             }
         }
         self.memory().remember(marker.not_before);
@@ -223,8 +220,8 @@ impl RedisStore {
             None
         } else {
             let mut worst = Replaced::Failover;
-            for address in &unknown {
-                if !self.has_last_writes(address, deadline).await? {
+            for (node, identity) in &unknown {
+                if !self.has_last_writes(&node.address, identity, deadline).await? {
                     worst = Replaced::Restored;
                 }
             }
@@ -285,12 +282,12 @@ impl RedisStore {
     ) -> Result<(std::sync::Arc<Node>, Value), StoreError> {
         let wait = self.wait();
         let by_name = all([&script.by_name(keys, arguments)].into_iter().chain(&wait));
-        let mut answer = self.topology.ask(slot, &by_name, Repeat::Never, deadline).await?;
+        let mut answer = self.topology.write(slot, &by_name, deadline).await?;
         if matches!(answer.values.first(), Some(Value::ServerError(error)) if error.kind() == Some(ServerErrorKind::NoScript))
         {
             // It surely hasn't run: the server was started since, or is another one.
             let in_full = all([&script.in_full(keys, arguments)].into_iter().chain(&wait));
-            answer = self.topology.ask(slot, &in_full, Repeat::Never, deadline).await?;
+            answer = self.topology.write(slot, &in_full, deadline).await?;
         }
         let mut values = answer.values.into_iter();
         let value = values.next().unwrap_or_default().extract_error().map_err(failed)?;

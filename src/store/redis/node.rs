@@ -7,7 +7,7 @@ use std::time::Duration;
 use ::redis::aio::MultiplexedConnection;
 use ::redis::{AsyncConnectionConfig, Client, ConnectionInfo, ErrorKind, Pipeline, RedisError, Value, cmd};
 use futures_util::future::{Either, select};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::store::StoreError;
 
@@ -16,6 +16,10 @@ use super::failed;
 
 /// How long to wait for an answer before asking whether anybody will give one. Long beside a round trip, short beside a deadline.
 const PATIENCE: Duration = Duration::from_millis(50);
+
+/// How old a connection must be to be given up because of who answers: its address was looked up a moment ago otherwise. While
+/// an address leads to nobody but a replica, loads don't connect any faster than this.
+const FRESH: Duration = Duration::from_millis(100);
 
 /// A server. Many operations share each of its connections; one that breaks, or doesn't answer in time, is replaced when
 /// it is needed next.
@@ -50,7 +54,22 @@ impl Lane {
 struct Link {
     /// How many were made before it.
     number: u64,
+    since: Instant,
     connection: MultiplexedConnection,
+}
+
+/// What a server said.
+pub(super) struct Said {
+    pub(super) values: Vec<Value>,
+    pub(super) way: Way,
+}
+
+/// By which connection that came.
+#[derive(Clone, Copy)]
+pub(super) struct Way {
+    since: Instant,
+    /// What was made before that many is as old as the question, or older.
+    made: u64,
 }
 
 impl Link {
@@ -105,7 +124,7 @@ impl Node {
     }
 
     /// Sends commands in one go; what the server said to each, errors too.
-    pub(super) async fn ask(&self, commands: &Pipeline, deadline: Deadline) -> Result<Vec<Value>, Silence> {
+    pub(super) async fn ask(&self, commands: &Pipeline, deadline: Deadline) -> Result<Said, Silence> {
         let made = self.made.load(Ordering::Relaxed);
         let lane = self.turn.fetch_add(1, Ordering::Relaxed) % self.lanes.len();
         let lane = &self.lanes[lane];
@@ -114,8 +133,11 @@ impl Node {
             Err(passed) => return Err(Silence::TimedOut(passed)),
         };
         let count = commands.len();
+        let made = made.max(link.number + 1);
         match deadline.wait(link.ask(commands, count)).await {
-            Ok(Ok(values)) if values.len() == count => Ok(values),
+            Ok(Ok(values)) if values.len() == count => {
+                Ok(Said { values, way: Way { since: link.since, made } })
+            }
             Ok(Ok(values)) => {
                 lane.forget(link.number + 1);
                 let text = format!("{} answers to {count} commands", values.len());
@@ -123,9 +145,7 @@ impl Node {
             }
             Ok(Err(error)) => {
                 // The others lead to the same server, and have likely ended with it.
-                for lane in &self.lanes {
-                    lane.forget(made.max(link.number + 1));
-                }
+                self.forget(made);
                 Err(Silence::Broken(error))
             }
             // It may be dead without knowing: whoever comes next shouldn't wait for it.
@@ -134,6 +154,22 @@ impl Node {
                 Err(Silence::TimedOut(passed))
             }
         }
+    }
+
+    fn forget(&self, made: u64) {
+        for lane in &self.lanes {
+            lane.forget(made);
+        }
+    }
+
+    /// Gives up the connections to a server that can't be the right one: a failover leaves them open, and the address, be it a name
+    /// or a virtual one, may lead to its successor by now. False where it was looked up too lately to try that.
+    pub(super) fn leave(&self, way: Way) -> bool {
+        let is_old = way.since.elapsed() >= FRESH;
+        if is_old {
+            self.forget(way.made);
+        }
+        is_old
     }
 
     async fn link(&self, lane: &Lane) -> Result<Link, RedisError> {
@@ -147,7 +183,8 @@ impl Node {
         // Whoever waits has a deadline of its own.
         let config = AsyncConnectionConfig::new().set_connection_timeout(None).set_response_timeout(None);
         let connection = self.client.get_multiplexed_async_connection_with_config(&config).await?;
-        let link = Link { number: self.made.fetch_add(1, Ordering::Relaxed), connection };
+        let number = self.made.fetch_add(1, Ordering::Relaxed);
+        let link = Link { number, since: Instant::now(), connection };
         Ok(lane.link().insert(link).clone())
     }
 }

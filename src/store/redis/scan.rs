@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 
-use ::redis::pipe;
+use ::redis::{cmd, pipe};
 
 use crate::store::{ManageStore, Record, StoreError, StoreFuture};
 use crate::token::{TokenId, TokenKey};
@@ -11,7 +11,7 @@ use crate::token::{TokenId, TokenKey};
 use super::account::Account;
 use super::deadline::Deadline;
 use super::node::{Node, Silence};
-use super::topology::Repeat;
+use super::topology::demoted;
 use super::{RedisStore, corrupt, read};
 
 /// About how many keys a node looks at in one step: some 100 µs, in which it does nothing else.
@@ -25,10 +25,11 @@ impl RedisStore {
         cursor: u64,
         deadline: Deadline,
     ) -> Result<(u64, Vec<Vec<u8>>), StoreError> {
-        let mut scan = pipe();
+        let mut scan = cmd("SCAN");
         // No character of a prefix means anything in a pattern.
-        scan.cmd("SCAN").arg(cursor).arg("MATCH").arg(format!("{}*", self.prefix)).arg("COUNT").arg(PAGE);
-        let values = node.ask(&scan, deadline).await.map_err(Silence::into_error)?;
+        scan.arg(cursor).arg("MATCH").arg(format!("{}*", self.prefix)).arg("COUNT").arg(PAGE);
+        let (values, _) =
+            self.topology.read_at(node, [&scan], deadline).await?.ok_or_else(|| demoted(node))?;
         let (cursor, mut keys): (String, Vec<Vec<u8>>) = read(values.into_iter().next().unwrap_or_default())?;
         keys.retain(|key| *key != self.marker);
         Ok((cursor.parse().map_err(|_| corrupt("a cursor that is no number"))?, keys))
@@ -58,6 +59,7 @@ impl RedisStore {
     ) -> Result<(), StoreError> {
         // A node may show a key twice while its table grows or shrinks, and two may while it moves.
         let mut shown: HashSet<Vec<u8>> = HashSet::new();
+        self.topology.refresh(Deadline::after(self.deadline)).await?;
         for node in self.topology.primaries() {
             let mut cursor = 0;
             loop {
@@ -95,14 +97,14 @@ impl RedisStore {
         for key in keys {
             gets.cmd("GET").arg(key);
         }
-        let values = node.ask(&gets, deadline).await.map_err(Silence::into_error)?;
+        let values = node.ask(&gets, deadline).await.map_err(Silence::into_error)?.values;
         for (key, mut value) in keys.iter().zip(values) {
             if matches!(value, ::redis::Value::ServerError(_)) {
                 // It has moved to another node meanwhile, perhaps.
-                let mut get = pipe();
-                get.cmd("GET").arg(key);
-                let answer = self.topology.ask(self.slot(key), &get, Repeat::Harmless, deadline).await?;
-                value = answer.values.into_iter().next().unwrap_or_default();
+                let mut get = cmd("GET");
+                get.arg(key);
+                let reading = self.topology.read(self.slot(key), [&get], deadline).await?;
+                value = reading.answer.values.into_iter().next().unwrap_or_default();
             }
             // Removed meanwhile, perhaps.
             if let Some(account) = read::<Option<Vec<u8>>>(value)? {

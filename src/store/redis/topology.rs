@@ -6,13 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use ::redis::{ConnectionAddr, ConnectionInfo, Pipeline, RedisError, ServerErrorKind, Value, cmd, pipe};
+use ::redis::{Cmd, ConnectionAddr, ConnectionInfo, Pipeline, RedisError, ServerErrorKind, Value, cmd, pipe};
 
 use crate::store::StoreError;
 
 use super::deadline::Deadline;
-use super::failed;
-use super::node::{Node, Silence};
+use super::identity::of_primary;
+use super::node::{Node, Said, Silence, Way};
+use super::{all, failed};
 
 /// How often a server may send us on to another one. A slot that moves takes two.
 const REDIRECTIONS: usize = 8;
@@ -43,9 +44,15 @@ pub(super) struct Answer {
     pub(super) asked: bool,
 }
 
+/// What a primary said, and who it was then.
+pub(super) struct Reading {
+    pub(super) answer: Answer,
+    pub(super) identity: String,
+}
+
 /// Whether commands may be sent once more when their connection is lost.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Repeat {
+enum Repeat {
     /// They only read.
     Harmless,
     /// They may have been done already, and would be done twice.
@@ -85,7 +92,7 @@ impl Topology {
         let (node, is_cluster) = first?;
         topology.is_cluster = is_cluster;
         if is_cluster {
-            topology.read(deadline).await?;
+            topology.read_slots(deadline).await?;
         } else {
             *lock(&topology.ranges) = Arc::new([(0..=u16::MAX, node)]);
             topology.stale.store(false, Ordering::Relaxed);
@@ -97,8 +104,8 @@ impl Topology {
         let node = self.node_at(seed.clone()).map_err(failed)?;
         let mut info = pipe();
         info.cmd("INFO").arg("cluster");
-        let values = node.ask(&info, deadline).await.map_err(Silence::into_error)?;
-        let text: String = first(values)?;
+        let said = node.ask(&info, deadline).await.map_err(Silence::into_error)?;
+        let text: String = first(said.values)?;
         Ok((node, text.lines().any(|line| line.trim() == "cluster_enabled:1")))
     }
 
@@ -118,14 +125,77 @@ impl Topology {
         lock(&self.ranges).iter().find(|(range, _)| range.contains(&slot)).map(|(_, node)| node.clone())
     }
 
+    /// Sends commands that write to whoever has `slot`. The first one must name a key of it: where that wasn't run, none was.
+    pub(super) async fn write(
+        &self,
+        slot: u16,
+        commands: &Pipeline,
+        deadline: Deadline,
+    ) -> Result<Answer, StoreError> {
+        let (answer, way) = self.ask(slot, commands, Repeat::Never, deadline).await?;
+        if matches!(answer.values.first(), Some(Value::ServerError(error)) if error.kind() == Some(ServerErrorKind::ReadOnly))
+        {
+            self.leave(&answer.node, way);
+        }
+        Ok(answer)
+    }
+
+    /// Asks the primary that has `slot`, and in the same round trip who that is. The first command must name a key of it. Where a replica
+    /// answers, which knows what once was, it is tried once more by another connection.
+    pub(super) async fn read<'a>(
+        &self,
+        slot: u16,
+        commands: impl IntoIterator<Item = &'a Cmd>,
+        deadline: Deadline,
+    ) -> Result<Reading, StoreError> {
+        let commands = with_info(commands);
+        let mut again = true;
+        loop {
+            let (mut answer, way) = self.ask(slot, &commands, Repeat::Harmless, deadline).await?;
+            if let Some(identity) = of_primary(answer.values.pop(), &answer.node.address)? {
+                return Ok(Reading { answer, identity });
+            }
+            if !self.leave(&answer.node, way) || !std::mem::take(&mut again) {
+                return Err(demoted(&answer.node));
+            }
+        }
+    }
+
+    /// The same at one node. Nothing where it is a replica.
+    pub(super) async fn read_at<'a>(
+        &self,
+        node: &Node,
+        commands: impl IntoIterator<Item = &'a Cmd>,
+        deadline: Deadline,
+    ) -> Result<Option<(Vec<Value>, String)>, StoreError> {
+        let commands = with_info(commands);
+        let mut again = true;
+        loop {
+            let Said { mut values, way } =
+                node.ask(&commands, deadline).await.map_err(Silence::into_error)?;
+            if let Some(identity) = of_primary(values.pop(), &node.address)? {
+                return Ok(Some((values, identity)));
+            }
+            if !self.leave(node, way) || !std::mem::take(&mut again) {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Goes away from a server that was demoted; false where there is no other way yet.
+    fn leave(&self, node: &Node, way: Way) -> bool {
+        self.stale.store(self.is_cluster, Ordering::Relaxed);
+        node.leave(way)
+    }
+
     /// Sends commands to whoever has `slot`. The first one must name a key of it: where that wasn't run, none was.
-    pub(super) async fn ask(
+    async fn ask(
         &self,
         slot: u16,
         commands: &Pipeline,
         repeat: Repeat,
         deadline: Deadline,
-    ) -> Result<Answer, StoreError> {
+    ) -> Result<(Answer, Way), StoreError> {
         let (mut sent_on, mut asking, mut redirections, mut broken) = (None, false, 0, false);
         loop {
             let asked = std::mem::take(&mut asking);
@@ -134,14 +204,15 @@ impl Topology {
                 None => self.find(slot, deadline).await?,
             };
             let said = if asked {
-                node.ask(&with_asking(commands), deadline)
-                    .await
-                    .map(|values| values.into_iter().skip(1).collect())
+                node.ask(&with_asking(commands), deadline).await.map(|mut said| {
+                    said.values.remove(0);
+                    said
+                })
             } else {
                 node.ask(commands, deadline).await
             };
-            let values: Vec<Value> = match said {
-                Ok(values) => values,
+            let Said { values, way } = match said {
+                Ok(said) => said,
                 Err(silence) => {
                     // Another server may have its slots by now.
                     self.stale.store(self.is_cluster, Ordering::Relaxed);
@@ -154,10 +225,13 @@ impl Topology {
                     }
                 }
             };
-            let Some(redirection) = redirection(&values) else { return Ok(Answer { node, values, asked }) };
+            let Some(redirection) = redirection(&values) else {
+                return Ok((Answer { node, values, asked }, way));
+            };
             match redirection {
                 Redirection::Later => {
-                    self.stale.store(self.is_cluster, Ordering::Relaxed);
+                    // A replica reads its primary's data, or waits for it: by now its address may be another one's.
+                    self.leave(&node, way);
                     deadline.wait(tokio::time::sleep(NOT_READY)).await?;
                 }
                 Redirection::Moved(to) => {
@@ -185,11 +259,11 @@ impl Topology {
 
     /// Reads who has which slots, if that may have changed.
     pub(super) async fn refresh(&self, deadline: Deadline) -> Result<(), StoreError> {
-        if self.stale.load(Ordering::Relaxed) { self.read(deadline).await } else { Ok(()) }
+        if self.stale.load(Ordering::Relaxed) { self.read_slots(deadline).await } else { Ok(()) }
     }
 
     /// Reads who has which slots from the first node that knows.
-    async fn read(&self, deadline: Deadline) -> Result<(), StoreError> {
+    async fn read_slots(&self, deadline: Deadline) -> Result<(), StoreError> {
         let _one_at_a_time = deadline.wait(self.reading.lock()).await?;
         if !self.stale.load(Ordering::Relaxed) {
             return Ok(());
@@ -202,8 +276,11 @@ impl Topology {
         for (at, node) in nodes.iter().enumerate() {
             // A host that is down must not use up all the time.
             let patience = if at + 1 < nodes.len() { deadline.share(3) } else { deadline };
-            let said = node.ask(&slots, patience).await.map_err(Silence::into_error).and_then(first::<Value>);
-            match said.and_then(|value| self.ranges_of(&value, node)) {
+            let said = node.ask(&slots, patience).await.map_err(Silence::into_error);
+            match said
+                .and_then(|said| first::<Value>(said.values))
+                .and_then(|value| self.ranges_of(&value, node))
+            {
                 Ok(ranges) => {
                     *lock(&self.ranges) = ranges.into();
                     self.stale.store(false, Ordering::Relaxed);
@@ -286,6 +363,20 @@ fn redirection(values: &[Value]) -> Option<Redirection> {
         | ServerErrorKind::BusyLoading => Some(Redirection::Later),
         _ => None,
     }
+}
+
+/// The commands, and who is asked.
+fn with_info<'a>(commands: impl IntoIterator<Item = &'a Cmd>) -> Pipeline {
+    let mut info = cmd("INFO");
+    // After the others: whoever they came from is known then, or had been replaced already.
+    info.arg("replication");
+    let mut commands = all(commands);
+    commands.add_command(info);
+    commands
+}
+
+pub(super) fn demoted(node: &Node) -> StoreError {
+    failed(format!("{} isn't a primary any more: states are read from primaries only", node.address))
 }
 
 fn with_asking(commands: &Pipeline) -> Pipeline {
