@@ -67,6 +67,30 @@ fn nodes_whose_connections_are_cut_accept_no_step_twice() {
     nodes::contend(&runtime, &url(relay.address()), &store, 2, 20, |_| Trouble::Outside, cut);
 }
 
+/// Two servers hand over to each other while their users log in, and the connections to the one that was are left open.
+#[test]
+#[ignore = "needs redis-server: ./tests/run"]
+fn nodes_whose_primary_is_demoted_follow_it_and_accept_no_step_twice() {
+    let (runtime, first) = (runtime(), RedisServer::durable());
+    let second = first.replica(DURABLE);
+    let relay = TcpRelay::to(first.address(), 6);
+    let store = runtime.block_on(open(url(relay.address())));
+    let pair = Mutex::new((first, second));
+    // What is noticed in the round after that costs more than was told.
+    let befall = |round| if round % 3 == 2 { Trouble::None } else { Trouble::Outside };
+    let hand_over = |round| {
+        if round % 3 == 1 {
+            return;
+        }
+        let mut pair = pair.lock().expect("one at a time");
+        pair.0.hand_over(&pair.1);
+        relay.lead_to(pair.1.address());
+        let (primary, replica) = &mut *pair;
+        std::mem::swap(primary, replica);
+    };
+    nodes::contend(&runtime, &url(relay.address()), &store, 6, 30, befall, hand_over);
+}
+
 #[test]
 #[ignore = "needs redis-server: ./tests/run"]
 fn nodes_over_a_cluster_accept_no_step_twice() {
