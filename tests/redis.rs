@@ -720,6 +720,50 @@ fn a_server_that_says_nothing_is_waited_for_until_the_deadline() {
     });
 }
 
+/// It answers, at once: what it says is what an operator needs to know.
+#[test]
+#[ignore = "needs redis-server: ./tests/run"]
+fn a_server_that_is_not_ready_is_asked_until_the_deadline_and_quoted() {
+    let deadline = Duration::from_millis(500);
+    let asked = |server: &RedisServer, said: &str, unready: &dyn Fn(), ready: &dyn Fn()| {
+        run(async {
+            let builder = RedisStore::builder(&server.url()).deadline(deadline);
+            let store = builder.connect().await.unwrap();
+            assert_eq!(write(&store, enrol()).await, Written::Done);
+            let late = decided(&store, "ada", accept(11)).await.unwrap();
+            unready();
+            let refused = [
+                store.load(&key("ada")).await.map(drop).unwrap_err(),
+                store.write(&key("ada"), late).await.map(drop).unwrap_err(),
+            ];
+            for error in refused {
+                assert!(
+                    matches!(&error, StoreError::NotReady { deadline: was, .. } if *was == deadline),
+                    "{error}"
+                );
+                assert!(error.to_string().contains(said), "{error}");
+                assert!(error.to_string().contains(&server.address().to_string()), "{error}");
+            }
+            ready();
+            assert_eq!(watermark(&load(&store).await), Some(10), "it was not done");
+        });
+    };
+    let node = RedisCluster::node(DURABLE);
+    node.cli(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]);
+    node.wait_for(&["CLUSTER", "INFO"], "cluster_state:ok");
+    // Nobody has that slot, so nobody answers to anything: the default of a Cluster.
+    let uncovered = || drop(node.cli(&["CLUSTER", "DELSLOTS", "0"]));
+    let covered = || {
+        node.cli(&["CLUSTER", "ADDSLOTS", "0"]);
+        node.wait_for(&["CLUSTER", "INFO"], "cluster_state:ok");
+    };
+    asked(&node, "CLUSTERDOWN", &uncovered, &covered);
+
+    let server = RedisServer::with(&[DURABLE, &[("replica-serve-stale-data", "no")]].concat());
+    let demoted = || drop(server.cli(&["REPLICAOF", "127.0.0.1", "1"]));
+    asked(&server, "MASTERDOWN", &demoted, &|| promote(&server));
+}
+
 /// Connections end in the middle of questions and of answers. Nothing that was answered is lost, nothing is done twice, and nobody waits
 /// for an answer that can't come.
 #[test]

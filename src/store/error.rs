@@ -23,6 +23,16 @@ pub enum StoreError {
         /// How long it had.
         deadline: Duration,
     },
+    /// The store answered, but wasn't ready until the deadline.
+    #[error("the {store} store wasn't ready within {deadline:?} ({said}): nothing is accepted until it is")]
+    NotReady {
+        /// Which kind of store.
+        store: &'static str,
+        /// How long it had.
+        deadline: Duration,
+        /// Who said what, last.
+        said: String,
+    },
     /// More is to be written than the store keeps up with. Nothing was written.
     #[error(
         "the {store} store has {waiting} writes waiting and takes no more: check the disk, and who sends so much"

@@ -53,7 +53,7 @@ pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>>
 /// before the write is durable, to whatever degree the store promises that. An error means "not known to be written":
 /// the attempt is refused.
 ///
-/// A store must bring its own deadline for each operation, and end it with [`StoreError::TimedOut`]: the validator reads no
+/// A store must bring its own deadline for each operation, and end it with [`StoreError::TimedOut`] or [`StoreError::NotReady`]: the validator reads no
 /// clock and has none. A future that never ends holds the token's turn in this process, so that every later attempt waits
 /// for it, or is told that the token is busy.
 ///

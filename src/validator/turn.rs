@@ -151,7 +151,8 @@ impl Turn<'_> {
     /// Lets the next one in. Where the store has kept this one waiting in vain, those who wait behind it are sent away: each of them would
     /// wait as long, one after the other.
     pub(super) fn end<T>(self, ended: Result<T, Refusal>) -> Result<T, Refusal> {
-        if let Err(Refusal { reason: Reason::StoreFailed(StoreError::TimedOut { .. }), .. }) = &ended {
+        use StoreError::{NotReady, TimedOut};
+        if let Err(Refusal { reason: Reason::StoreFailed(TimedOut { .. } | NotReady { .. }), .. }) = &ended {
             self.send_others_away();
         }
         ended

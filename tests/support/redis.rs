@@ -163,14 +163,7 @@ pub(crate) struct RedisCluster {
 
 impl RedisCluster {
     pub(crate) fn new(settings: &[(&str, &str)]) -> Self {
-        let nodes: Vec<_> = (0..3)
-            .map(|_| {
-                let bus = free_port().to_string();
-                let cluster =
-                    [("cluster-enabled", "yes"), ("cluster-node-timeout", "5000"), ("cluster-port", &bus)];
-                RedisServer::with(&[settings, &cluster[..]].concat())
-            })
-            .collect();
+        let nodes: Vec<_> = (0..3).map(|_| Self::node(settings)).collect();
         let mut create = Command::new("redis-cli");
         create.args(["--cluster", "create"]).args(nodes.iter().map(|node| node.address().to_string()));
         let created = create.arg("--cluster-yes").output().expect("redis-cli");
@@ -179,6 +172,13 @@ impl RedisCluster {
             node.wait_for(&["CLUSTER", "INFO"], "cluster_state:ok");
         }
         Self { nodes }
+    }
+
+    /// One that knows no other, and has no slot.
+    pub(crate) fn node(settings: &[(&str, &str)]) -> RedisServer {
+        let bus = free_port().to_string();
+        let cluster = [("cluster-enabled", "yes"), ("cluster-node-timeout", "5000"), ("cluster-port", &bus)];
+        RedisServer::with(&[settings, &cluster[..]].concat())
     }
 
     /// The one that other tests use at this moment, too: it takes seconds to make.

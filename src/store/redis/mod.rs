@@ -70,6 +70,7 @@ mod error;
 mod identity;
 mod marker;
 mod node;
+mod redirection;
 mod scan;
 mod script;
 mod slot;

@@ -13,6 +13,7 @@ use crate::store::StoreError;
 use super::deadline::Deadline;
 use super::identity::of_primary;
 use super::node::{Node, Said, Silence, Way};
+use super::redirection::Redirection;
 use super::{all, failed};
 
 /// How often a server may send us on to another one. A slot that moves takes two.
@@ -57,13 +58,6 @@ enum Repeat {
     Harmless,
     /// They may have been done already, and would be done twice.
     Never,
-}
-
-/// What to do with commands that a server didn't run.
-enum Redirection {
-    Moved(String),
-    Ask(String),
-    Later,
 }
 
 impl Topology {
@@ -196,6 +190,25 @@ impl Topology {
         repeat: Repeat,
         deadline: Deadline,
     ) -> Result<(Answer, Way), StoreError> {
+        let mut unready = None;
+        match (self.ask_until_ready(slot, commands, repeat, deadline, &mut unready).await, unready) {
+            // That time is over says less than why.
+            (Err(StoreError::TimedOut { store, deadline }), Some(said)) => {
+                Err(StoreError::NotReady { store, deadline, said })
+            }
+            (asked, _) => asked,
+        }
+    }
+
+    /// `unready` becomes what a server said last that wasn't ready.
+    async fn ask_until_ready(
+        &self,
+        slot: u16,
+        commands: &Pipeline,
+        repeat: Repeat,
+        deadline: Deadline,
+        unready: &mut Option<String>,
+    ) -> Result<(Answer, Way), StoreError> {
         let (mut sent_on, mut asking, mut redirections, mut broken) = (None, false, 0, false);
         loop {
             let asked = std::mem::take(&mut asking);
@@ -225,11 +238,12 @@ impl Topology {
                     }
                 }
             };
-            let Some(redirection) = redirection(&values) else {
+            let Some(redirection) = Redirection::of(&values) else {
                 return Ok((Answer { node, values, asked }, way));
             };
             match redirection {
-                Redirection::Later => {
+                Redirection::Later(said) => {
+                    *unready = Some(format!("{}: {said}", node.address));
                     // A replica reads its primary's data, or waits for it: by now its address may be another one's.
                     self.leave(&node, way);
                     deadline.wait(tokio::time::sleep(NOT_READY)).await?;
@@ -346,22 +360,6 @@ impl Topology {
         let node = Arc::new(Node::new(info, self.lanes)?);
         nodes.insert(node.address.clone(), node.clone());
         Ok(node)
-    }
-}
-
-/// Whether the first command was run, and if not, who would run it.
-fn redirection(values: &[Value]) -> Option<Redirection> {
-    let Some(Value::ServerError(error)) = values.first() else { return None };
-    // "3999 127.0.0.1:6381"
-    let to = || Some(error.details()?.split_once(' ')?.1.to_owned());
-    match error.kind()? {
-        ServerErrorKind::Moved => to().map(Redirection::Moved),
-        ServerErrorKind::Ask => to().map(Redirection::Ask),
-        ServerErrorKind::TryAgain
-        | ServerErrorKind::ClusterDown
-        | ServerErrorKind::MasterDown
-        | ServerErrorKind::BusyLoading => Some(Redirection::Later),
-        _ => None,
     }
 }
 

@@ -14,6 +14,8 @@ enum Fault {
     Fails,
     /// It isn't done, and says so at its deadline.
     TimesOut,
+    /// It isn't done, and says at its deadline that the store answers, but isn't ready.
+    NeverReady,
     /// It is done, but its answer is lost.
     AnswerLost,
     /// It is done, its answer is lost, and it is done once more by a client that believes in retrying.
@@ -103,11 +105,15 @@ impl Scripted {
             if fault == Some(Fault::Fails) {
                 return Err(lost());
             }
-            if let Some(Fault::Slow | Fault::TimesOut) = fault {
+            if let Some(Fault::Slow | Fault::TimesOut | Fault::NeverReady) = fault {
                 once_later().await;
             }
+            let deadline = Duration::from_millis(500);
             if fault == Some(Fault::TimesOut) {
-                return Err(StoreError::TimedOut { store: "scripted", deadline: Duration::from_millis(500) });
+                return Err(StoreError::TimedOut { store: "scripted", deadline });
+            }
+            if fault == Some(Fault::NeverReady) {
+                return Err(StoreError::NotReady { store: "scripted", deadline, said: "LOADING".to_owned() });
             }
             let answer = act().await;
             self.done.lock().unwrap().push(op);
@@ -418,9 +424,11 @@ fn one_attempt_at_a_time_then_a_short_queue_then_busy() {
 /// Otherwise hundreds would wait for a store that is gone, each for as long as all before it.
 #[test]
 fn who_waits_behind_an_attempt_whose_store_does_not_answer_is_sent_away() {
-    for op in [Op::Load, Op::Charge] {
+    for (op, fault) in
+        [Op::Load, Op::Charge].into_iter().flat_map(|op| [(op, Fault::TimesOut), (op, Fault::NeverReady)])
+    {
         let service = scripted();
-        service.store.set(op, Fault::TimesOut);
+        service.store.set(op, fault);
         let (token, attempt) = (token(), wrong());
         let mut all: Vec<_> =
             (0..50).map(|_| Box::pin(service.gate.validate(Some(&token), &attempt))).collect();
@@ -433,7 +441,10 @@ fn who_waits_behind_an_attempt_whose_store_does_not_answer_is_sent_away() {
             |verdict| if let Verdict::Refused(refused) = verdict { refused } else { panic!("accepted") };
         let refused: Vec<_> = all.into_iter().map(|future| refused(block_on(future))).collect();
         assert!(
-            matches!(refused[0].reason(), Reason::StoreFailed(StoreError::TimedOut { .. })),
+            matches!(
+                refused[0].reason(),
+                Reason::StoreFailed(StoreError::TimedOut { .. } | StoreError::NotReady { .. })
+            ),
             "{refused:?}"
         );
         assert!(refused[1..].iter().all(|refused| matches!(refused.reason(), Reason::Busy)));
