@@ -81,7 +81,7 @@ impl Service {
         }
     }
 
-    async fn refuses_the_used_code(&self) {
+    pub(super) async fn refuses_the_used_code(&self) {
         let refused = self.refusal(&self.used).await;
         assert!(matches!(refused.reason(), Reason::Replay), "{refused:?}");
     }

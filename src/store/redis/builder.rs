@@ -3,14 +3,15 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use ::redis::{ConnectionInfo, IntoConnectionInfo as _, RedisError, cmd};
+use ::redis::{ConnectionInfo, IntoConnectionInfo as _, RedisError, Value, cmd};
 
 use super::deadline::Deadline;
 use super::durability::check;
 use super::identity::Memory;
+use super::node::{Node, Silence};
 use super::script::Scripts;
 use super::topology::{Topology, demoted, first};
-use super::{Confirmation, DEFAULT_DEADLINE, Loss, MARKER, RedisConnectError, RedisStore};
+use super::{Confirmation, DEFAULT_DEADLINE, Loss, MARKER, RedisConnectError, RedisStore, all};
 
 /// Opening takes some round trips to every node, and looks through all keys where the store seems to be new.
 const OPENING: u32 = 10;
@@ -119,6 +120,9 @@ impl RedisBuilder {
             scripts: Scripts::new(),
             memory: Mutex::new(Memory::default()),
         };
+        for node in &primaries {
+            store.try_commands(node, deadline).await?;
+        }
         store.begin(deadline).await?;
         Ok(store)
     }
@@ -141,6 +145,28 @@ impl RedisBuilder {
 }
 
 impl RedisStore {
+    /// Tries what is needed only now and then, such as a script in full after the server was started anew: a right that is missing would
+    /// show when everybody is refused for it.
+    async fn try_commands(&self, node: &Node, deadline: Deadline) -> Result<(), RedisConnectError> {
+        let nothing = &self.scripts.nothing;
+        let mut commands = all(&[nothing.in_full(&[], &[]), nothing.by_name(&[], &[]), cmd("PING")]);
+        if self.topology.is_cluster {
+            // Of no consequence: no command after it names a key.
+            commands.add_command(cmd("ASKING"));
+        }
+        if let Some(wait) = self.wait_for(0) {
+            commands.add_command(wait);
+        }
+        let said = node.ask(&commands, deadline).await.map_err(Silence::into_error)?;
+        let refused = said.values.into_iter().find_map(|value| match value {
+            Value::ServerError(error) => Some(error.to_string()),
+            _ => None,
+        });
+        refused.map_or(Ok(()), |said| {
+            Err(RedisConnectError::CommandRefused { node: node.address.to_string(), said })
+        })
+    }
+
     /// Writes down who the primaries are, if this is a new store: there is neither a marker nor an account.
     async fn begin(&self, deadline: Deadline) -> Result<(), RedisConnectError> {
         let slot = self.slot(&self.marker);

@@ -66,6 +66,17 @@ pub enum RedisConnectError {
         /// What it said.
         said: String,
     },
+    /// The server doesn't do something that the store needs, maybe later: its user may not, or it can't.
+    #[error(
+        "the Redis server at {node} refuses a command that the store needs ({said}): the documentation of skewgate::store::redis lists them for \
+         ACL SETUSER"
+    )]
+    CommandRefused {
+        /// Its address.
+        node: String,
+        /// What it said.
+        said: String,
+    },
     /// The server can't be reached, or isn't one that can be used.
     #[error(
         "no store on Redis, see whether its address is right, with user, password and the number of the database: {0}"

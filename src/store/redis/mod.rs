@@ -55,6 +55,18 @@
 //! While the node that has it is down nobody logs in; but neither would they at any other: a Cluster answers to
 //! nothing while a slot is uncovered, by its default.
 //!
+//! # What its user may do
+//!
+//! All that the store asks for, at one server:
+//!
+//! ```text
+//! ACL SETUSER login on >password ~skewgate:* -@all +get +set +hgetall +hget +hset +hkeys +hdel +exists +scan +eval +evalsha +info +config|get +ping
+//! ```
+//!
+//! Besides that, `+cluster|slots +asking` in a Cluster; `+wait` with [`Confirmation::Replicas`], `+waitaof` with [`Confirmation::ReplicaLogs`]; and `+select` where
+//! the address names another database than 0. Another [prefix](RedisBuilder::prefix) takes the place of `skewgate:`. What is needed only now and then, as after a
+//! restart of the server, is tried when the store is opened; but for `hset`, `hkeys` and `hdel`, without which no failover and no restart is got over.
+//!
 //! # When the network fails
 //!
 //! Each operation ends by its deadline. A connection that breaks, or doesn't answer in time, is replaced when it is needed next. A
@@ -300,13 +312,20 @@ impl RedisStore {
 
     /// What waits for replicas.
     fn wait(&self) -> Option<Cmd> {
+        match self.confirmation {
+            Confirmation::Primary => None,
+            Confirmation::Replicas(count) | Confirmation::ReplicaLogs(count) => self.wait_for(count),
+        }
+    }
+
+    fn wait_for(&self, count: u16) -> Option<Cmd> {
         // Long before the deadline: a connection whose deadline passes is thrown away.
         let patience = u64::try_from(self.deadline.as_millis()).unwrap_or(u64::MAX) / 2;
         let mut wait = Cmd::new();
         match self.confirmation {
             Confirmation::Primary => return None,
-            Confirmation::Replicas(count) => wait.arg("WAIT").arg(count),
-            Confirmation::ReplicaLogs(count) => wait.arg("WAITAOF").arg(1).arg(count),
+            Confirmation::Replicas(_) => wait.arg("WAIT").arg(count),
+            Confirmation::ReplicaLogs(_) => wait.arg("WAITAOF").arg(1).arg(count),
         };
         // Zero would be without end.
         wait.arg(patience.max(1));

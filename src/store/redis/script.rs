@@ -44,6 +44,8 @@ pub(super) struct Scripts {
     pub(super) remove: Script,
     pub(super) begin: Script,
     pub(super) settle: Script,
+    /// Does nothing.
+    pub(super) nothing: Script,
 }
 
 impl Scripts {
@@ -62,6 +64,7 @@ impl Scripts {
             remove: change!("lua/remove.lua"),
             begin: Script::new(include_str!("lua/begin.lua")),
             settle: Script::new(include_str!("lua/settle.lua")),
+            nothing: Script::new("return 1"),
         }
     }
 }
