@@ -769,6 +769,30 @@ fn a_server_that_is_not_ready_is_asked_until_the_deadline_and_quoted() {
     asked(&server, "MASTERDOWN", &demoted, &|| promote(&server));
 }
 
+#[test]
+#[ignore = "needs redis-server: ./tests/run"]
+fn a_server_that_reads_its_files_is_waited_for_when_the_store_is_opened() {
+    let slow = [
+        ("enable-debug-command", "yes"),
+        ("key-load-delay", "500"),
+        ("loading-process-events-interval-bytes", "1024"),
+    ];
+    let server = RedisServer::with(&[DURABLE, &slow[..]].concat());
+    server.cli(&["DEBUG", "POPULATE", "4000"]);
+    run(async {
+        let is_loading = || server.cli(&["GET", "key:1"]).contains("LOADING");
+        std::thread::scope(|scope| {
+            scope.spawn(|| server.cli(&["DEBUG", "RELOAD"]));
+            while !is_loading() {}
+            let store = tokio::task::block_in_place(|| {
+                tokio::runtime::Handle::current().block_on(patient(&server.url()).connect())
+            });
+            assert!(store.is_ok(), "{store:?}");
+            assert!(!is_loading());
+        });
+    });
+}
+
 /// Connections end in the middle of questions and of answers. Nothing that was answered is lost, nothing is done twice, and nobody waits
 /// for an answer that can't come.
 #[test]

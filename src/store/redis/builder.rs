@@ -9,6 +9,7 @@ use super::deadline::Deadline;
 use super::durability::check;
 use super::identity::Memory;
 use super::node::{Node, Silence};
+use super::redirection::Redirection;
 use super::script::Scripts;
 use super::topology::{Topology, demoted, first};
 use super::{Confirmation, DEFAULT_DEADLINE, Loss, MARKER, RedisConnectError, RedisStore, all};
@@ -159,6 +160,8 @@ impl RedisStore {
         }
         let said = node.ask(&commands, deadline).await.map_err(Silence::into_error)?;
         let refused = said.values.into_iter().find_map(|value| match value {
+            // Whoever asks for a state waits until it is ready.
+            _ if Redirection::of(std::slice::from_ref(&value)).is_some() => None,
             Value::ServerError(error) => Some(error.to_string()),
             _ => None,
         });
