@@ -128,6 +128,32 @@ fn an_evicted_marker_is_noticed_and_brings_no_used_code_back() {
     });
 }
 
+/// `volatile-…` takes keys that expire, which are others' here, and is as `noeviction` where there are none.
+#[test]
+#[ignore = "needs redis-server: ./tests/run"]
+fn what_expires_makes_room_for_what_does_not() {
+    for policy in ["volatile-lru", "volatile-ttl"] {
+        let server = server(policy);
+        run(async {
+            let service = Service::new(Arc::new(open(&server).await)).await;
+            let script = "for number = 1, 20 do redis.call('SET', KEYS[1] .. number, string.rep('x', 1000), 'EX', 1000) end";
+            let evicted = || !server.cli(&["INFO", "stats"]).contains("evicted_keys:0\r");
+            for batch in 0..200 {
+                server.cli(&["EVAL", script, "1", &format!("expiring:{batch}:")]);
+            }
+            assert!(evicted());
+            let mut batch = 0;
+            while !fill(&server, batch).contains("OOM") {
+                batch += 1;
+            }
+            for key in [ROW, MARKER] {
+                assert!(is_there(&server, key));
+            }
+            service.refuses_the_used_code().await;
+        });
+    }
+}
+
 #[test]
 #[ignore = "needs redis-server: ./tests/run"]
 fn a_full_server_that_evicts_nothing_loses_nothing_and_lets_nobody_in() {

@@ -22,7 +22,7 @@ pub enum Loss {
     /// When the machine under the server stops, or its power fails: the last second or more (`appendfsync everysec`), up to half
     /// a minute (`appendfsync no`), or what was written while the log was rewritten (`no-appendfsync-on-rewrite yes`). Noticed.
     AtPowerFailure,
-    /// When memory runs out: whole accounts at any time (any `maxmemory-policy` but `noeviction`). Their tokens are not enrolled any
+    /// When memory runs out: whole accounts at any time (any `maxmemory-policy` but `noeviction` and `volatile-…`: no key of the store ever expires). Their tokens are not enrolled any
     /// more, and what was paid for guesses at them is forgotten. Not noticed, as a rule: whoever enrols one anew with the secret that it had lets
     /// its used codes in again that are newer than the one shown then. Give it a new one.
     ByEviction,
@@ -46,15 +46,23 @@ impl Loss {
 struct Demand {
     setting: &'static str,
     wanted: &'static str,
+    /// What begins so will do too.
+    or: Option<&'static str>,
     loss: Loss,
 }
 
 const DEMANDS: [Demand; 4] = [
-    Demand { setting: "appendonly", wanted: "yes", loss: Loss::AtRestart },
-    Demand { setting: "appendfsync", wanted: "always", loss: Loss::AtPowerFailure },
+    Demand { setting: "appendonly", wanted: "yes", or: None, loss: Loss::AtRestart },
+    Demand { setting: "appendfsync", wanted: "always", or: None, loss: Loss::AtPowerFailure },
     // Even with "always" nothing is synchronised while a child process rewrites the log.
-    Demand { setting: "no-appendfsync-on-rewrite", wanted: "no", loss: Loss::AtPowerFailure },
-    Demand { setting: "maxmemory-policy", wanted: "noeviction", loss: Loss::ByEviction },
+    Demand { setting: "no-appendfsync-on-rewrite", wanted: "no", or: None, loss: Loss::AtPowerFailure },
+    // Otherwise only keys that expire go, and none of the store's does.
+    Demand {
+        setting: "maxmemory-policy",
+        wanted: "noeviction",
+        or: Some("volatile-"),
+        loss: Loss::ByEviction,
+    },
 ];
 
 /// Refuses a server that loses what isn't accepted.
@@ -74,11 +82,11 @@ pub(super) async fn check(
             return Err(RedisConnectError::SettingsUnknown { node, said });
         }
         let found = answer(value)?;
-        let is_wanted = found == demand.wanted;
+        let is_wanted = found == demand.wanted || demand.or.is_some_and(|start| found.starts_with(start));
         // Without a log there is nothing to synchronise: what is lost at a restart is lost with the power, too.
         let is_moot = demand.loss == Loss::AtPowerFailure && !has_log;
         if !is_wanted && !is_moot && !accepted.contains(&demand.loss) {
-            let Demand { setting, wanted, loss } = *demand;
+            let Demand { setting, wanted, loss, .. } = *demand;
             return Err(RedisConnectError::WouldLose {
                 node: node.address.to_string(),
                 setting,

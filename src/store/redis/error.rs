@@ -58,7 +58,7 @@ pub enum RedisConnectError {
     /// The server doesn't show its settings.
     #[error(
         "the Redis server at {node} doesn't show what it may lose ({said}): allow CONFIG GET, or look for appendonly yes, appendfsync \
-         always, no-appendfsync-on-rewrite no and maxmemory-policy noeviction yourself and accept Loss::Unchecked"
+         always, no-appendfsync-on-rewrite no and maxmemory-policy noeviction or volatile-… yourself and accept Loss::Unchecked"
     )]
     SettingsUnknown {
         /// Its address.

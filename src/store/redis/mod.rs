@@ -11,7 +11,7 @@
 //! use std::{sync::Arc, time::Duration};
 //!
 //! # async fn open() -> Result<(), Box<dyn std::error::Error>> {
-//! // Refuses a server that forgets: it needs `appendonly yes`, `appendfsync always`, `maxmemory-policy noeviction`.
+//! // Refuses a server that forgets: it needs `appendonly yes`, `appendfsync always`, `maxmemory-policy noeviction` or `volatile-…`.
 //! let store = RedisStore::connect("redis://redis.example.org").await?;
 //! let clock = SystemTime::with_max_error(Duration::from_secs(1));
 //! let gate = Validator::builder(Arc::new(store), Arc::new(clock)).build()?;
