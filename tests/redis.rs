@@ -951,6 +951,69 @@ fn what_cannot_be_read_is_an_error_and_stays_as_it_is() {
     });
 }
 
+fn assert_names(error: &StoreError, key: &str) {
+    let text = error.to_string();
+    assert!(matches!(error, StoreError::Corrupt { .. }) && text.contains(&format!("{key:?}")), "{text}");
+}
+
+/// An operator who has a million keys is told which one it is, and what helps.
+#[test]
+#[ignore = "needs redis-server: ./tests/run"]
+fn a_key_that_cannot_be_read_is_named_and_deleting_it_helps() {
+    let server = RedisServer::durable();
+    run(async {
+        let store = open(&server).await;
+        for how in [&["SET", "skewgate:a \"b\"", "short"], &["LPUSH", "skewgate:a \"b\"", "1"]] {
+            server.cli(how);
+            let (name, at) = ("a \"b\"", "skewgate:a \"b\"");
+            assert_names(&store.load(&key(name)).await.map(drop).unwrap_err(), at);
+            for change in [enrol(), fail(), Change::Remove] {
+                assert_names(&store.write(&key(name), change).await.unwrap_err(), at);
+            }
+            // Both keys are the script's, and it doesn't say which it is.
+            let accepted = store.write(&key(name), accept(11)).await.unwrap_err();
+            assert_names(&accepted, at);
+            let mut visit = |_| ControlFlow::Continue(());
+            let error = store.scan(&mut visit).await.unwrap_err();
+            assert_names(&error, at);
+            assert!(error.to_string().contains("DEL it"), "{error}");
+            server.cli(&["DEL", at]);
+            assert_eq!(store.write(&key(name), enrol()).await.unwrap(), Written::Done);
+            server.cli(&["DEL", at]);
+        }
+        server.cli(&["SET", "skewgate:a\nb", "another program's"]);
+        let error = store.scan(&mut |_| ControlFlow::Continue(())).await.unwrap_err();
+        assert_names(&error, "skewgate:a\nb");
+        server.cli(&["DEL", "skewgate:a\nb"]);
+
+        assert_eq!(write(&store, enrol()).await, Written::Done);
+        let marker = "skewgate:\u{1}store";
+        for how in [
+            &["HSET", marker, "format", "2"][..],
+            &["HSET", marker, "not_before", "x"],
+            &["SET", marker, "x"],
+        ] {
+            server.cli(how);
+            let mut errors = vec![load_error(&store).await];
+            if how[0] == "SET" {
+                errors.push(store.set_not_before(NOW).await.unwrap_err());
+            }
+            for error in errors {
+                let text = error.to_string();
+                assert!(text.contains(r#""skewgate:\x01store""#) && text.contains("DEL it"), "{text}");
+            }
+            server.cli(&["DEL", marker]);
+            assert_eq!(load(&store).await.replaced, Some(Replaced::Restored), "what it says");
+            store.set_not_before(NOW).await.unwrap();
+            assert_eq!(load(&store).await.replaced, None);
+        }
+    });
+}
+
+async fn load_error(store: &RedisStore) -> StoreError {
+    store.load(&key("ada")).await.map(drop).unwrap_err()
+}
+
 // --- Cluster -----------------------------------------------------------------------------------------------------------
 
 #[test]

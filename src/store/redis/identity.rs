@@ -16,7 +16,7 @@ use crate::token::{Bucket, TokenKey};
 
 use super::deadline::Deadline;
 use super::topology::Reading;
-use super::{RedisStore, exactly, failed, row};
+use super::{RedisStore, exactly, failed};
 
 /// The replication id in an answer to `INFO replication`.
 ///
@@ -202,7 +202,7 @@ impl RedisStore {
                 return Err(failed("another primary took over while it was looked for what may be lost"));
             }
             let [account] = exactly(answer.values)?;
-            if !write.is_in(&row(account, &write.key)?) {
+            if !write.is_in(&self.row(account, &write.key)?) {
                 return Ok(false);
             }
         }

@@ -9,7 +9,7 @@ use crate::time::Timestamp;
 
 use super::deadline::Deadline;
 use super::topology::Reading;
-use super::{RedisConnectError, RedisStore, account, corrupt, exactly, failed, read};
+use super::{RedisConnectError, RedisStore, account, exactly, failed};
 
 /// What is written down.
 pub(super) struct Marker {
@@ -18,22 +18,21 @@ pub(super) struct Marker {
     pub(super) nodes: Vec<String>,
 }
 
-impl Marker {
-    pub(super) fn read(value: Value) -> Result<Self, StoreError> {
-        let fields: HashMap<String, Vec<u8>> = read(value)?;
+impl RedisStore {
+    pub(super) fn read_marker(&self, value: Value) -> Result<Marker, StoreError> {
+        let fields: HashMap<String, Vec<u8>> = self.held(&self.marker, value)?;
+        let unreadable = |what: &str| self.unreadable(&self.marker, what);
         match fields.get("format") {
             None if fields.is_empty() => {}
             Some(format) if format == b"1" => {}
-            _ => return Err(corrupt("what holds for the whole store is of an unknown format")),
+            _ => return Err(unreadable("it is of an unknown format")),
         }
         let not_before = fields.get("not_before").map(|bytes| account::moment(bytes)).transpose();
         let nodes =
             fields.keys().filter_map(|field| field.strip_prefix("node:")).map(str::to_owned).collect();
-        Ok(Self { exists: !fields.is_empty(), not_before: not_before.map_err(corrupt)?, nodes })
+        Ok(Marker { exists: !fields.is_empty(), not_before: not_before.map_err(unreadable)?, nodes })
     }
-}
 
-impl RedisStore {
     /// Whether the store is still what was `seen` of it: asked after a write, it was so when that was done, since `not_before` never
     /// goes back while its node is the same.
     pub(super) async fn check_unchanged(&self, seen: Seen, deadline: Deadline) -> Result<(), StoreError> {
@@ -42,7 +41,7 @@ impl RedisStore {
         let Reading { answer, identity } =
             self.topology.read(self.slot(&self.marker), [&marker_of], deadline).await?;
         let [marker] = exactly(answer.values)?;
-        let marker = Marker::read(marker)?;
+        let marker = self.read_marker(marker)?;
         if marker.not_before == seen.not_before && marker.nodes.contains(&identity) {
             return Ok(());
         }

@@ -87,6 +87,7 @@ mod scan;
 mod script;
 mod slot;
 mod topology;
+mod unreadable;
 
 pub use builder::RedisBuilder;
 pub use durability::Loss;
@@ -106,7 +107,6 @@ use super::{Change, Loaded, Replaced, Row, StateStore, StoreError, StoreFuture, 
 use account::Account;
 use deadline::Deadline;
 use identity::{Evidence, Memory, lineage};
-use marker::Marker;
 use node::Node;
 use script::{Script, Scripts};
 use topology::{Reading, Topology};
@@ -210,7 +210,7 @@ impl RedisStore {
             let [marker, account] = exactly(answer.values)?;
             (account, marker, vec![(answer.node, answer.asked, identity)])
         };
-        let marker = Marker::read(marker)?;
+        let marker = self.read_marker(marker)?;
         let (mut unknown, mut row_from) = (Vec::new(), None);
         for (node, asked, identity) in nodes {
             // The first one is who has the account.
@@ -240,7 +240,7 @@ impl RedisStore {
             }
             Some(worst)
         };
-        let (row, not_before) = (row(account, key)?, marker.not_before.max(remembered));
+        let (row, not_before) = (self.row(account, key)?, marker.not_before.max(remembered));
         Ok(Loaded { row, not_before, lineage: row_from.unwrap_or_default(), replaced })
     }
 
@@ -266,7 +266,7 @@ impl RedisStore {
             Value::Int(0) => (Written::Refused, None),
             Value::Int(1) => (Written::Done, None),
             Value::Int(2) => (Written::Missing, None),
-            Value::Int(3) => return Err(corrupt("an account that a script can't read")),
+            Value::Int(3) => return Err(self.unreadable(&account, "a script can't read it")),
             Value::BulkString(full_at) => (Written::Done, Some(account::moment(&full_at).map_err(corrupt)?)),
             other => return Err(failed(format!("a script answered {other:?}"))),
         };
@@ -303,7 +303,12 @@ impl RedisStore {
             answer = self.topology.write(slot, &in_full, deadline).await?;
         }
         let mut values = answer.values.into_iter();
-        let value = values.next().unwrap_or_default().extract_error().map_err(failed)?;
+        let value = match values.next().unwrap_or_default() {
+            Value::ServerError(error) if unreadable::is_wrong_type(&error) => {
+                return Err(self.of_wrong_type(keys));
+            }
+            value => value.extract_error().map_err(failed)?,
+        };
         if let Some(confirmed) = values.next() {
             self.check_confirmed(confirmed)?;
         }
@@ -349,15 +354,16 @@ impl RedisStore {
         )))
     }
 
+    fn row(&self, account: Value, key: &TokenKey) -> Result<Row, StoreError> {
+        let at = self.key(key);
+        let bytes: Option<Vec<u8>> = self.held(&at, account)?;
+        let Some(bytes) = bytes else { return Ok(Row::default()) };
+        Ok(Account::read(&bytes).map_err(|what| self.unreadable(&at, what))?.row(key))
+    }
+
     fn memory(&self) -> MutexGuard<'_, Memory> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn row(account: Value, key: &TokenKey) -> Result<Row, StoreError> {
-    let bytes: Option<Vec<u8>> = read(account)?;
-    let Some(bytes) = bytes else { return Ok(Row::default()) };
-    Ok(Account::read(&bytes).map_err(corrupt)?.row(key))
 }
 
 fn all<'a>(commands: impl IntoIterator<Item = &'a Cmd>) -> Pipeline {

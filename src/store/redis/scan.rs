@@ -12,6 +12,7 @@ use super::account::Account;
 use super::deadline::Deadline;
 use super::node::{Node, Silence};
 use super::topology::demoted;
+use super::unreadable::quoted;
 use super::{RedisStore, corrupt, read};
 
 /// About how many keys a node looks at in one step: some 100 µs, in which it does nothing else.
@@ -107,7 +108,7 @@ impl RedisStore {
                 value = reading.answer.values.into_iter().next().unwrap_or_default();
             }
             // Removed meanwhile, perhaps.
-            if let Some(account) = read::<Option<Vec<u8>>>(value)? {
+            if let Some(account) = self.held::<Option<Vec<u8>>>(key, value)? {
                 accounts.push((key.as_slice(), account));
             }
         }
@@ -115,7 +116,12 @@ impl RedisStore {
     }
 
     fn records(&self, key: &[u8], account: &[u8]) -> Result<Vec<Record>, StoreError> {
-        let unnamed = || corrupt("a key that names no account");
+        let unnamed = || {
+            let key = quoted(key);
+            corrupt(format!(
+                "the key {key} names no account: DEL it, or give the store a prefix that nobody else uses"
+            ))
+        };
         let name = key.strip_prefix(self.prefix.as_bytes()).and_then(|name| std::str::from_utf8(name).ok());
         let name = name.ok_or_else(unnamed)?;
         let mut records = Vec::new();
@@ -124,7 +130,7 @@ impl RedisStore {
             return Ok(records);
         }
         let budget_id = TokenId::new(name).map_err(|_| unnamed())?;
-        let Account { budget, tokens } = Account::read(account).map_err(corrupt)?;
+        let Account { budget, tokens } = Account::read(account).map_err(|what| self.unreadable(key, what))?;
         for (name, state) in tokens {
             let token = if name.is_empty() { Ok(budget_id.clone()) } else { TokenId::new(name) };
             let key = TokenKey::new(token.map_err(|_| unnamed())?, budget_id.clone());
