@@ -142,6 +142,45 @@ fn a_scan_shows_what_the_successor_has() {
     });
 }
 
+/// The service has asked for nothing since, so it doesn't know.
+#[test]
+#[ignore = "needs redis-server: ./tests/run"]
+fn a_cluster_whose_node_was_demoted_is_scanned_and_asked_without_an_error() {
+    let cluster = RedisCluster::new(DURABLE);
+    let (primary, replica) = (&cluster.nodes[0], RedisCluster::node(DURABLE));
+    let id = primary.cli(&["CLUSTER", "MYID"]).trim().to_owned();
+    let known = primary.cli(&["CLUSTER", "NODES"]);
+    let myself = known.lines().find(|line| line.contains("myself")).unwrap();
+    let bus = myself.split(['@', ' ']).nth(2).unwrap();
+    replica.cli(&["CLUSTER", "MEET", "127.0.0.1", &primary.address().port().to_string(), bus]);
+    replica.wait_for(&["CLUSTER", "NODES"], &id);
+    replica.wait_for(&["CLUSTER", "INFO"], "cluster_state:ok");
+    assert_eq!(replica.cli(&["CLUSTER", "REPLICATE", &id]).trim(), "OK");
+    replica.wait_for(&["INFO", "replication"], "master_link_status:up");
+    primary.wait_for(&["INFO", "replication"], "state=online");
+    run(async {
+        let builder = patient(&cluster.url());
+        let [scans, loads] = [builder.clone().connect().await.unwrap(), builder.connect().await.unwrap()];
+        let names: Vec<_> = (0..20).map(|number| format!("token {number}")).collect();
+        for name in &names {
+            assert_eq!(loads.write(&key(name), enrol()).await.unwrap(), Written::Done);
+            assert_eq!(loads.load(&key(name)).await.unwrap().replaced, None);
+        }
+        get_older().await;
+        assert_eq!(replica.cli(&["CLUSTER", "FAILOVER"]).trim(), "OK");
+        replica.wait_for(&["INFO", "replication"], "role:master");
+        primary.wait_for(&["INFO", "replication"], "role:slave");
+        assert_eq!(scanned(&scans).await, names.len());
+        let mut replaced = 0;
+        for name in &names {
+            let loaded = loads.load(&key(name)).await.unwrap();
+            assert_eq!(watermark(&loaded), Some(10));
+            replaced += usize::from(loaded.replaced.is_some());
+        }
+        assert!(replaced > 0, "who took over is noticed");
+    });
+}
+
 /// However many log in meanwhile: the address is looked up ten times a second.
 #[test]
 #[ignore = "needs redis-server: ./tests/run"]

@@ -19,21 +19,23 @@ use super::{RedisStore, corrupt, read};
 const PAGE: u32 = 500;
 
 impl RedisStore {
-    /// The names of some accounts at a node, after `cursor`; none may be there. The cursor is 0 at the end.
+    /// The names of some accounts at a node, after `cursor`; none may be there. The cursor is 0 at the end. Nothing where the node
+    /// is a replica.
     async fn page(
         &self,
         node: &Node,
         cursor: u64,
         deadline: Deadline,
-    ) -> Result<(u64, Vec<Vec<u8>>), StoreError> {
+    ) -> Result<Option<(u64, Vec<Vec<u8>>)>, StoreError> {
         let mut scan = cmd("SCAN");
         // No character of a prefix means anything in a pattern.
         scan.arg(cursor).arg("MATCH").arg(format!("{}*", self.prefix)).arg("COUNT").arg(PAGE);
-        let (values, _) =
-            self.topology.read_at(node, [&scan], deadline).await?.ok_or_else(|| demoted(node))?;
+        let Some((values, _)) = self.topology.read_at(node, [&scan], deadline).await? else {
+            return Ok(None);
+        };
         let (cursor, mut keys): (String, Vec<Vec<u8>>) = read(values.into_iter().next().unwrap_or_default())?;
         keys.retain(|key| *key != self.marker);
-        Ok((cursor.parse().map_err(|_| corrupt("a cursor that is no number"))?, keys))
+        Ok(Some((cursor.parse().map_err(|_| corrupt("a cursor that is no number"))?, keys)))
     }
 
     /// Whether there is any account at all.
@@ -41,7 +43,8 @@ impl RedisStore {
         for node in self.topology.primaries() {
             let mut cursor = 0;
             loop {
-                let (next, keys) = self.page(&node, cursor, deadline).await?;
+                let page = self.page(&node, cursor, deadline).await?;
+                let (next, keys) = page.ok_or_else(|| demoted(&node))?;
                 if !keys.is_empty() {
                     return Ok(true);
                 }
@@ -60,27 +63,36 @@ impl RedisStore {
     ) -> Result<(), StoreError> {
         // A node may show a key twice while its table grows or shrinks, and two may while it moves.
         let mut shown: HashSet<Vec<u8>> = HashSet::new();
-        self.topology.refresh(Deadline::after(self.deadline)).await?;
-        for node in self.topology.primaries() {
-            let mut cursor = 0;
-            loop {
-                let deadline = Deadline::after(self.deadline);
-                let (next, keys) = self.page(&node, cursor, deadline).await?;
-                let keys: Vec<_> = keys.into_iter().filter(|key| shown.insert(key.clone())).collect();
-                for (key, account) in self.accounts(&node, &keys, deadline).await? {
-                    for record in self.records(key, &account)? {
-                        if visit(record).is_break() {
-                            return Ok(());
+        let mut again = true;
+        'all: loop {
+            self.topology.refresh(Deadline::after(self.deadline)).await?;
+            for node in self.topology.primaries() {
+                let mut cursor = 0;
+                loop {
+                    let deadline = Deadline::after(self.deadline);
+                    let Some((next, keys)) = self.page(&node, cursor, deadline).await? else {
+                        // Its keys are another one's by now: once more, without what was shown.
+                        if std::mem::take(&mut again) {
+                            continue 'all;
+                        }
+                        return Err(demoted(&node));
+                    };
+                    let keys: Vec<_> = keys.into_iter().filter(|key| shown.insert(key.clone())).collect();
+                    for (key, account) in self.accounts(&node, &keys, deadline).await? {
+                        for record in self.records(key, &account)? {
+                            if visit(record).is_break() {
+                                return Ok(());
+                            }
                         }
                     }
+                    if next == 0 {
+                        break;
+                    }
+                    cursor = next;
                 }
-                if next == 0 {
-                    break;
-                }
-                cursor = next;
             }
+            return Ok(());
         }
-        Ok(())
     }
 
     /// What is kept under these keys of a node.
