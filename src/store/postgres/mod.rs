@@ -52,7 +52,7 @@
 //!
 //! [`MIGRATION`] makes them, with comments on every column, and a view with readable times (`skewgate_token_view`); timestamps are bigints
 //! of nanoseconds, since PostgreSQL's own have microseconds. A token takes 158 bytes with ids of 16 bytes that come in order, its index
-//! included; 168 to 172 with ids that are random, until the index is built anew; and about 200 in a table that logins change all the time, as
+//! included; 168 with ids that are random, until the index is built anew; and 184 to 192 in a table that logins change all the time, as
 //! PostgreSQL keeps old versions of rows until it has cleaned up. The role of a service needs
 //! no more than the rights that the migration names. The database should be in UTF8: one in LATIN1, say, refuses ids with letters that it doesn't have.
 //!
