@@ -65,8 +65,8 @@ pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>>
 /// changed in silence. Only epochs and variances of 2⁶³ and more may be refused. Arithmetic saturates where that of
 /// [`Change::apply`] does.
 ///
-/// Among the tokens are some, 64 at the most, whose ids begin with U+0001, which no caller can name: they take the place of unknown
-/// ones, so that an attempt on those costs the same work. Stores treat them like any other, and [show](ManageStore::scan) none of them.
+/// Among the tokens are some, 65 at the most, whose ids begin with U+0001, which no caller can name: they take the place of unknown
+/// ones, so that an attempt on those costs the same work, and one is for health checks. Stores treat them like any other, and [show](ManageStore::scan) none of them.
 ///
 /// ```
 /// use skewgate::block_on;

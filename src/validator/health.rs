@@ -1,17 +1,20 @@
 //! Could codes be judged now?
 
-use crate::event::Outcome;
-use crate::store::Change;
-use crate::token::{TokenId, TokenKey};
+use std::time::Duration;
 
-use super::decide::{self, Purpose};
+use crate::event::Outcome;
+use crate::store::{Change, Failure, Written};
+use crate::time::TimeInterval;
+use crate::token::{Bucket, Charge, Odds, TokenId, TokenKey};
+
+use super::decide::{self, Purpose, Standing};
 use super::{Reason, Trace, Validator, stand_in};
 
 impl Validator {
     /// Whether attempts can be judged at present: for a service's health check, some seconds apart.
     ///
     /// It is `Ok` where the store reads and takes changes, and true time is known well enough for tokens like most: six digits, 30 s, a clock that
-    /// is right within seconds. Nobody's token is touched. A store that finds itself restored is set right here, as it would be by the next attempt, with that
+    /// is right within seconds. Nobody's token is touched: one row is written that belongs to none. A store that finds itself restored is set right here, as it would be by the next attempt, with that
     /// attempt's event, [`Outcome::StoreReplaced`]; there are no others.
     ///
     /// ```
@@ -36,7 +39,7 @@ impl Validator {
     pub async fn check(&self) -> Result<(), Reason> {
         let inner = &*self.inner;
         let mut trace = Trace::default();
-        // One more than there are, so there is nothing to remove.
+        // One more than attempts use.
         let key = TokenKey::from(TokenId::stand_in(stand_in::ROWS));
         let loaded = match inner.load(&key, &mut trace).await {
             Err(Reason::StoreReplaced) => {
@@ -45,9 +48,17 @@ impl Validator {
             }
             loaded => loaded?,
         };
-        inner.store.write(&key, Change::Remove).await?;
-        let now = inner.now(&mut trace)?;
-        let standing = stand_in::standing(&now, loaded.not_before);
+        let now = inner.now(&mut trace);
+        // What changes nothing is written nowhere: a full disk or a lost standby would go unseen.
+        let about_now = || TimeInterval::around(inner.time.system_clock(), Duration::ZERO);
+        let standing = stand_in::standing(now.as_ref().unwrap_or(&about_now()), loaded.not_before);
+        let Standing { token: state, budget, .. } = standing;
+        let charge = Charge { bucket: Bucket::Blind, cost: Odds::ZERO };
+        let failure = Failure { charge, from: budget.full_at(Bucket::Blind), burn: None, epoch: state.epoch };
+        if inner.store.write(&key, Change::Fail(failure)).await? == Written::Missing {
+            inner.store.write(&key, Change::Enrol { state, budget }).await?;
+        }
+        let now = now?;
         match decide::admit(&standing, &inner.policy, inner.stand_ins.totp(), &now, Purpose::LogIn, 1) {
             Err(reason) if reason.is_outage() => Err(reason),
             _ => Ok(()),

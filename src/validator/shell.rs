@@ -146,19 +146,22 @@ impl Inner {
         now: &TimeInterval,
         trace: &mut Trace,
     ) -> Result<(), Reason> {
-        // Before it is written, as all who come after it must know of it.
-        if let Some(ceiling) = &self.ceiling {
-            ceiling.pay(failure.charge.cost, now.earliest());
-        }
         let owing = self.owed.while_written(token.key().budget(), &failure);
         trace.price = failure.charge.cost;
         let written = self.store.write(token.key(), Change::Fail(failure)).await;
-        owing.answered();
         if !matches!(written, Ok(Written::Done)) {
             trace.price = Odds::ZERO;
         }
-        match written? {
-            Written::Done => Ok(()),
+        // After an error it may be written yet: what was dropped now stays owed.
+        let written = written?;
+        owing.answered();
+        match written {
+            Written::Done => {
+                if let Some(ceiling) = &self.ceiling {
+                    ceiling.pay(failure.charge.cost, now.earliest());
+                }
+                Ok(())
+            }
             Written::Missing | Written::Refused => Err(Reason::NotEnrolled),
         }
     }

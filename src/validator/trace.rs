@@ -1,5 +1,7 @@
 //! What an event tells about the way to a verdict.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use crate::event::{Outcome, SecurityEvent, printable};
 use crate::otp::{TimeStep, Totp};
 use crate::time::TimeInterval;
@@ -30,9 +32,15 @@ impl<'a> Open<'a> {
 
 impl Drop for Open<'_> {
     fn drop(&mut self) {
-        if !self.answered {
-            std::mem::take(&mut self.trace).end(self.inner, Outcome::Abandoned, self.token.take(), None);
+        if self.answered {
+            return;
         }
+        let (trace, token) = (std::mem::take(&mut self.trace), self.token.take());
+        if let (Some(ceiling), Some(now)) = (&self.inner.ceiling, trace.now) {
+            ceiling.pay(trace.price, now.earliest());
+        }
+        // A clock or a subscriber that panicked may do so again, and no panic may leave here while there is one.
+        let _ = catch_unwind(AssertUnwindSafe(|| trace.end(self.inner, Outcome::Abandoned, token, None)));
     }
 }
 

@@ -327,3 +327,35 @@ fn a_standby_that_is_waited_for_fills_no_server() {
     service.logs_in(100, &one(90));
     service.logs_in(200, &one(190));
 }
+
+/// What swallowed an answer may go on for ever: it must not keep the places of those who come later.
+#[test]
+#[ignore = "needs PostgreSQL: ./tests/run"]
+fn two_short_silences_are_over_in_seconds() {
+    let (runtime, server) = (runtime(), Postgres::start());
+    let parameters = prepare(&runtime, &server);
+    let relay = TcpRelay::to(SocketAddr::from((Ipv4Addr::LOCALHOST, server.port())), 3);
+    let through =
+        parameters.replace(&format!("port={}", server.port()), &format!("port={}", relay.address().port()));
+    let builder = PostgresStore::builder().deadline(Duration::from_millis(500)).connections(2);
+    let store = connect(builder, &through);
+    let key = token().key().clone();
+    let load_twice = || {
+        runtime.block_on(async {
+            let (one, other) = tokio::join!(store.load(&key), store.load(&key));
+            one.is_ok() && other.is_ok()
+        })
+    };
+    for _ in 0..2 {
+        assert!(load_twice());
+        relay.set(Weather { swallow_answers: true, ..Weather::default() });
+        assert!(!load_twice());
+        relay.set(Weather::default());
+        let mut tries = 0;
+        while !load_twice() {
+            tries += 1;
+            assert!(tries < 30, "still down");
+            thread::sleep(Duration::from_millis(500));
+        }
+    }
+}

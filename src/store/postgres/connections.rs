@@ -23,6 +23,12 @@ pub(super) struct Connections {
 }
 
 impl Connections {
+    /// The longest for what only reads: the server ends that itself.
+    pub(super) const PATIENCE_OF_READS: Duration = Duration::from_secs(10);
+
+    /// The longest in one of the pool's own places.
+    const PATIENCE_IN_POOL: Duration = Duration::from_secs(60);
+
     /// `patience` is how long an answer may take that nobody waits for.
     pub(super) fn new(pool: Pool, patience: Duration) -> Self {
         let beside = Arc::new(Semaphore::new(pool.status().max_size));
@@ -36,9 +42,12 @@ impl Connections {
         Ok(Lease::new(client, self.clone(), runtime))
     }
 
-    /// Closes a connection once the server has answered what it was asked last, or can't any more.
-    pub(super) fn give_up(&self, client: Client, runtime: &Handle) {
-        let patience = self.patience;
+    pub(super) const fn patience(&self) -> Duration {
+        self.patience
+    }
+
+    /// Closes a connection once the server has answered what it was asked last, or can't any more, or after so long.
+    pub(super) fn give_up(&self, client: Client, patience: Duration, runtime: &Handle) {
         // What is asked behind the outstanding statement is answered behind it.
         if let Ok(place) = self.beside.clone().try_acquire_owned() {
             let client = Client::take(client);
@@ -47,7 +56,8 @@ impl Connections {
                 drop((client, place));
             });
         } else {
-            // Closed even where the runtime ends before that.
+            // The pool's own place: whoever wants one waits. Closed even where the runtime ends before that.
+            let patience = patience.min(Self::PATIENCE_IN_POOL);
             let lease = Lease::new(client, self.clone(), runtime.clone());
             runtime.spawn(async move {
                 let _ = tokio::time::timeout(patience, lease.answered()).await;

@@ -17,13 +17,22 @@ pub(super) struct Lease {
     client: Option<Client>,
     /// Whether the server owes an answer.
     waits: bool,
+    /// How long that may take.
+    patience: Duration,
     connections: Connections,
     runtime: Handle,
 }
 
 impl Lease {
     pub(super) const fn new(client: Client, connections: Connections, runtime: Handle) -> Self {
-        Self { client: Some(client), waits: false, connections, runtime }
+        let patience = connections.patience();
+        Self { client: Some(client), waits: false, patience, connections, runtime }
+    }
+
+    /// For what only reads: no commit waits for anybody, so what isn't answered soon never will be.
+    pub(super) fn for_reading(mut self) -> Self {
+        self.patience = self.patience.min(Connections::PATIENCE_OF_READS);
+        self
     }
 
     /// All rows that a statement answers with, and the connection that they came by. It is prepared once for each connection.
@@ -77,7 +86,7 @@ async fn query(
 impl Drop for Lease {
     fn drop(&mut self) {
         match self.client.take() {
-            Some(client) if self.waits => self.connections.give_up(client, &self.runtime),
+            Some(client) if self.waits => self.connections.give_up(client, self.patience, &self.runtime),
             Some(client) => drop(Client::take(client)),
             None => {}
         }

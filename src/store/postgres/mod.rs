@@ -166,7 +166,7 @@ impl PostgresStore {
     }
 
     async fn of_primary(&self) -> Result<Lease, PostgresError> {
-        let lease = self.connections.lease().await?;
+        let lease = self.connections.lease().await?.for_reading();
         let (rows, lease) = lease.ask("SELECT pg_catalog.pg_is_in_recovery()", &[]).await?;
         match rows.first() {
             Some(row) if row.try_get(0)? => Err(PostgresError::Standby),
@@ -230,7 +230,7 @@ impl PostgresStore {
         parameters: &[&(dyn ToSql + Sync)],
     ) -> Result<(Vec<PgRow>, Lease), StoreError> {
         loop {
-            let lease = self.connections.lease().await.map_err(failed)?;
+            let lease = self.connections.lease().await.map_err(failed)?.for_reading();
             match lease.ask(statement, parameters).await {
                 // Ends at the latest with the deadline, in which connections are made anew or not at all.
                 Err(error) if error.is_closed() => {}

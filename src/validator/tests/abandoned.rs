@@ -1,9 +1,11 @@
 //! Attempts that are given up while they are written: the client went away.
 
+use super::faults::Scripted;
 use super::*;
 use crate::event::Outcome;
 use crate::store::{Change, Loaded, StoreFuture, Written};
 use std::future::{pending, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Mutex;
 use std::task::{Context, Poll, Waker};
@@ -118,4 +120,45 @@ fn who_gives_up_earlier_owes_nothing() {
     assert_eq!(count(&service, Outcome::Abandoned), 2);
     assert!(service.gate.totals().price_e15 > 0);
     assert_eq!(service.store.go_on(), 1);
+}
+
+/// A clock that panics once may do so again, while the attempt that it has ended is told.
+#[test]
+fn a_time_source_that_panics_ends_the_attempt_alone() {
+    struct Broken;
+    impl TimeSource for Broken {
+        fn now(&self) -> Result<TimeInterval, TimeError> {
+            panic!("as if there were a mistake in it");
+        }
+        fn system_clock(&self) -> Timestamp {
+            panic!("here too");
+        }
+    }
+    let service = service();
+    let gate = Validator::builder(service.store.clone(), Arc::new(Broken)).build().unwrap();
+    let attempt = || catch_unwind(AssertUnwindSafe(|| block_on(gate.validate(Some(&token()), &one(0)))));
+    assert!(attempt().is_err());
+    assert!(attempt().is_err(), "and its turn was given back");
+}
+
+/// Nobody knows what comes of a write that failed, so its price is owed for a while; and the ceiling of all tokens isn't emptied by one that can't be
+/// charged.
+#[test]
+fn writes_that_fail_let_nobody_guess_on() {
+    let service = Service::enrolled(Scripted::default());
+    let builder = Validator::builder(service.store.clone(), service.time.clone());
+    let gate = builder.ceiling(Odds::from_e12(100_000_000)).build().unwrap();
+    service.store.fail_charges();
+    let reasons: Vec<_> = (0..300)
+        .map(|_| match block_on(gate.validate(Some(&token()), &wrong())) {
+            Verdict::Refused(refused) => refused.reason,
+            Verdict::Accepted(accepted) => panic!("{accepted:?}"),
+        })
+        .collect();
+    let admitted = reasons.iter().filter(|reason| matches!(reason, Reason::StoreFailed(_))).count();
+    assert!((4..20).contains(&admitted), "{admitted}");
+    assert!(matches!(reasons.last(), Some(Reason::ConsecutiveCodesNeeded { .. })), "{reasons:?}");
+    let ceiling = gate.inner.ceiling.as_ref().unwrap();
+    assert!(!ceiling.is_reached(at(NOON).earliest()));
+    assert_eq!(gate.totals().price_e15, 0);
 }

@@ -72,8 +72,8 @@ impl Scripted {
         self.set(Op::Load, Fault::Fails);
     }
 
-    pub(super) fn fail_removals(&self) {
-        self.set(Op::Other, Fault::Fails);
+    pub(super) fn fail_charges(&self) {
+        self.set(Op::Charge, Fault::Fails);
     }
 
     /// As if its database had been restored, or another node had taken over.
