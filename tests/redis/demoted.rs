@@ -142,6 +142,38 @@ fn a_scan_shows_what_the_successor_has() {
     });
 }
 
+/// What one server calls the next place means nothing to another: an export would lack tokens, and nobody would know.
+#[test]
+#[ignore = "needs redis-server: ./tests/run"]
+fn a_scan_that_is_handed_over_lacks_nothing() {
+    let primary = RedisServer::durable();
+    let replica = primary.replica(DURABLE);
+    let relay = TcpRelay::to(primary.address(), 1);
+    run(async {
+        let store = through(&relay).await;
+        let names: Vec<_> = (0..3_000).map(|number| format!("token {number}")).collect();
+        let keys: Vec<_> = names.iter().map(|name| key(name)).collect();
+        for key in &keys {
+            assert_eq!(store.write(key, enrol()).await.unwrap(), Written::Done);
+        }
+        replica.wait_for(&["DBSIZE"], "3001");
+        get_older().await;
+        let mut shown = Vec::new();
+        let mut visit = |record: skewgate::store::Record| {
+            shown.push(record.key.token().as_str().to_owned());
+            if shown.len() == 100 {
+                hand_over(&primary, &replica, &relay);
+            }
+            ControlFlow::Continue(())
+        };
+        store.scan(&mut visit).await.unwrap();
+        shown.sort_unstable();
+        let mut names = names.clone();
+        names.sort_unstable();
+        assert_eq!(shown, names);
+    });
+}
+
 /// The service has asked for nothing since, so it doesn't know.
 #[test]
 #[ignore = "needs redis-server: ./tests/run"]

@@ -3,14 +3,14 @@
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 
-use ::redis::{cmd, pipe};
+use ::redis::cmd;
 
 use crate::store::{ManageStore, Record, StoreError, StoreFuture};
 use crate::token::{TokenId, TokenKey};
 
 use super::account::Account;
 use super::deadline::Deadline;
-use super::node::{Node, Silence};
+use super::node::Node;
 use super::topology::demoted;
 use super::unreadable::quoted;
 use super::{RedisStore, corrupt, read};
@@ -19,23 +19,23 @@ use super::{RedisStore, corrupt, read};
 const PAGE: u32 = 500;
 
 impl RedisStore {
-    /// The names of some accounts at a node, after `cursor`; none may be there. The cursor is 0 at the end. Nothing where the node
-    /// is a replica.
+    /// The names of some accounts at a node, after `cursor`; none may be there. The cursor is 0 at the end, and means nothing to another
+    /// server than the one that is told with it. Nothing where the node is a replica.
     async fn page(
         &self,
         node: &Node,
         cursor: u64,
         deadline: Deadline,
-    ) -> Result<Option<(u64, Vec<Vec<u8>>)>, StoreError> {
+    ) -> Result<Option<(u64, Vec<Vec<u8>>, String)>, StoreError> {
         let mut scan = cmd("SCAN");
         // No character of a prefix means anything in a pattern.
         scan.arg(cursor).arg("MATCH").arg(format!("{}*", self.prefix)).arg("COUNT").arg(PAGE);
-        let Some((values, _)) = self.topology.read_at(node, [&scan], deadline).await? else {
+        let Some((values, whose)) = self.topology.read_at(node, [&scan], deadline).await? else {
             return Ok(None);
         };
         let (cursor, mut keys): (String, Vec<Vec<u8>>) = read(values.into_iter().next().unwrap_or_default())?;
         keys.retain(|key| *key != self.marker);
-        Ok(Some((cursor.parse().map_err(|_| corrupt("a cursor that is no number"))?, keys)))
+        Ok(Some((cursor.parse().map_err(|_| corrupt("a cursor that is no number"))?, keys, whose)))
     }
 
     /// Whether there is any account at all.
@@ -44,7 +44,7 @@ impl RedisStore {
             let mut cursor = 0;
             loop {
                 let page = self.page(&node, cursor, deadline).await?;
-                let (next, keys) = page.ok_or_else(|| demoted(&node))?;
+                let (next, keys, _) = page.ok_or_else(|| demoted(&node))?;
                 if !keys.is_empty() {
                     return Ok(true);
                 }
@@ -67,23 +67,24 @@ impl RedisStore {
         'all: loop {
             self.topology.refresh(Deadline::after(self.deadline)).await?;
             for node in self.topology.primaries() {
-                let mut cursor = 0;
+                let (mut cursor, mut whose) = (0, None);
                 loop {
                     let deadline = Deadline::after(self.deadline);
-                    let Some((next, keys)) = self.page(&node, cursor, deadline).await? else {
+                    let page = self.accounts(&node, cursor, &mut whose, &shown, deadline).await?;
+                    let Some((next, accounts)) = page else {
                         // Its keys are another one's by now: once more, without what was shown.
                         if std::mem::take(&mut again) {
                             continue 'all;
                         }
                         return Err(demoted(&node));
                     };
-                    let keys: Vec<_> = keys.into_iter().filter(|key| shown.insert(key.clone())).collect();
-                    for (key, account) in self.accounts(&node, &keys, deadline).await? {
-                        for record in self.records(key, &account)? {
+                    for (key, account) in accounts {
+                        for record in self.records(&key, &account)? {
                             if visit(record).is_break() {
                                 return Ok(());
                             }
                         }
+                        shown.insert(key);
                     }
                     if next == 0 {
                         break;
@@ -95,36 +96,48 @@ impl RedisStore {
         }
     }
 
-    /// What is kept under these keys of a node.
-    async fn accounts<'k>(
+    /// Some accounts at a node that weren't `shown` yet, and the next cursor. Nothing where the node isn't the primary any more that `whose` says.
+    async fn accounts(
         &self,
         node: &Node,
-        keys: &'k [Vec<u8>],
+        cursor: u64,
+        whose: &mut Option<String>,
+        shown: &HashSet<Vec<u8>>,
         deadline: Deadline,
-    ) -> Result<Vec<(&'k [u8], Vec<u8>)>, StoreError> {
+    ) -> Result<Option<(u64, Vec<(Vec<u8>, Vec<u8>)>)>, StoreError> {
+        let Some((next, mut keys, identity)) = self.page(node, cursor, deadline).await? else {
+            return Ok(None);
+        };
+        if *whose.get_or_insert_with(|| identity.clone()) != identity {
+            return Ok(None);
+        }
+        keys.retain(|key| !shown.contains(key));
+        keys.sort_unstable();
+        keys.dedup();
         let mut accounts = Vec::with_capacity(keys.len());
         if keys.is_empty() {
-            return Ok(accounts);
+            return Ok(Some((next, accounts)));
         }
-        let mut gets = pipe();
-        for key in keys {
-            gets.cmd("GET").arg(key);
-        }
-        let values = node.ask(&gets, deadline).await.map_err(Silence::into_error)?.values;
-        for (key, mut value) in keys.iter().zip(values) {
+        let get = |key: &Vec<u8>| {
+            let mut get = cmd("GET");
+            get.arg(key);
+            get
+        };
+        let gets: Vec<_> = keys.iter().map(get).collect();
+        let read = self.topology.read_at(node, &gets, deadline).await?;
+        let Some((values, _)) = read.filter(|(_, now)| *now == identity) else { return Ok(None) };
+        for (key, mut value) in keys.into_iter().zip(values) {
             if matches!(value, ::redis::Value::ServerError(_)) {
                 // It has moved to another node meanwhile, perhaps.
-                let mut get = cmd("GET");
-                get.arg(key);
-                let reading = self.topology.read(self.slot(key), [&get], deadline).await?;
+                let reading = self.topology.read(self.slot(&key), [&get(&key)], deadline).await?;
                 value = reading.answer.values.into_iter().next().unwrap_or_default();
             }
             // Removed meanwhile, perhaps.
-            if let Some(account) = self.held::<Option<Vec<u8>>>(key, value)? {
-                accounts.push((key.as_slice(), account));
+            if let Some(account) = self.held::<Option<Vec<u8>>>(&key, value)? {
+                accounts.push((key, account));
             }
         }
-        Ok(accounts)
+        Ok(Some((next, accounts)))
     }
 
     fn records(&self, key: &[u8], account: &[u8]) -> Result<Vec<Record>, StoreError> {
