@@ -58,7 +58,8 @@ pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>>
 /// for it, or is told that the token is busy.
 ///
 /// A future that was never polled has done nothing. One that is dropped later has done all or nothing, or will: its write may
-/// happen after that, once, whole, and in an order with others that every later load agrees with. A load that begins after a
+/// happen after that, once, whole, and in an order with others that every later load agrees with. It should have by ten seconds later: for so long the
+/// validator counts what a dropped failure owes. A load that begins after a
 /// write was answered sees it, also in another process that uses the same store.
 ///
 /// Every value that a type allows is kept as it is, or refused with [`StoreError::OutOfRange`] and nothing written: it is never

@@ -83,8 +83,9 @@ impl PostgresBuilder {
     /// How many connections there may be. Otherwise 16. For [`connect`](Self::connect) alone: a pool of the caller's has its
     /// own limit.
     ///
-    /// As many again may wait to be closed: those that were given up on, until the server has answered. PostgreSQL ends no commit that waits for a synchronous
-    /// standby, neither by a timeout nor because its client is gone. A second line, for all processes of a service: `ALTER ROLE login CONNECTION LIMIT 100`.
+    /// As many again may wait to be closed: those that were given up on, until the server has answered, for an hour at the most. PostgreSQL ends no commit that
+    /// waits for a synchronous standby, neither by a timeout nor because its client is gone. Where a standby stays away and logins go on, a minute's wait frees
+    /// a place here, not on the server: as many more may come to wait there each minute. So a second line, for all processes of a service: `ALTER ROLE login CONNECTION LIMIT 100`.
     pub const fn connections(mut self, most: usize) -> Self {
         self.connections = most;
         self

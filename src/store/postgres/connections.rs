@@ -14,7 +14,8 @@ use super::lease::Lease;
 ///
 /// To close a connection ends nothing on the server: a commit that waits for a synchronous standby goes on waiting, and keeps one of the server's
 /// connections, which are a hundred for all of its services. So what was given up on counts until the server has answered. It counts beside the
-/// pool's own while there is room, so that a network that swallows answers for a moment doesn't take all connections of the pool with it.
+/// pool's own while there is room, so that a network that swallows answers for a moment doesn't take all connections of the pool with it; and in the
+/// pool for no longer than a minute, as nobody gets in meanwhile.
 #[derive(Clone)]
 pub(super) struct Connections {
     pool: Pool,
